@@ -1,0 +1,84 @@
+#include "core/autograd/parameter.h"
+
+#include <array>
+
+#include "core/base/check.h"
+#include "core/base/philox.h"
+#include "core/ops/elementwise.h"
+
+namespace trireme {
+namespace {
+
+/// The four normal numbers of elements [4 * block, 4 * block + 4) of a logical tensor.
+std::array<double, 4> normal_block(RandomKey key, int64_t block) {
+  const auto bits = philox(
+      key, {static_cast<uint32_t>(block), static_cast<uint32_t>(static_cast<uint64_t>(block) >> 32), 0, 0});
+  const auto [first, second] = normal_from_bits(bits[0], bits[1]);
+  const auto [third, fourth] = normal_from_bits(bits[2], bits[3]);
+  return {first, second, third, fourth};
+}
+
+template <class T>
+void draw_piece(const Context& context, const Parameter& parameter, size_t index, RandomKey key) {
+  const ParameterPiece& piece = parameter.pieces[index];
+  TRIREME_ASSERT(piece.global_shape.size() <= 2, "parameters have one or two dimensions");
+  const Tensor target = parameter.piece(parameter.master, index);
+  const int64_t global_cols = piece.global_shape.back();
+  const int64_t row_offset = piece.global_shape.size() > 1 ? piece.offset[0] : 0;
+#pragma omp parallel for num_threads(context.num_threads) if (target.num_elements() > 100000)
+  for (int64_t row = 0; row < target.rows(); ++row) {
+    T* values = target.row<T>(row);
+    const int64_t first = (row_offset + row) * global_cols + piece.offset.back();
+    std::array<double, 4> normals = normal_block(key, first / 4);
+    for (int64_t col = 0; col < target.cols(); ++col) {
+      const int64_t element = first + col;
+      if (element % 4 == 0) normals = normal_block(key, element / 4);
+      values[col] = static_cast<T>(parameter.init.std * normals[static_cast<size_t>(element % 4)]);
+    }
+  }
+}
+
+}  // namespace
+
+Tensor Parameter::piece(const Tensor& tensor, size_t index) const {
+  const ParameterPiece& piece = pieces[index];
+  return tensor.slice(0, piece.storage_row, piece.extent[0]);
+}
+
+void Parameter::contribute(const std::function<void(Tensor& gradient, bool accumulate)>& add) {
+  TRIREME_ASSERT(gradient.defined(), "parameter " + name + " has no gradient buffer");
+  add(gradient, has_gradient_);
+  has_gradient_ = true;
+  release();
+}
+
+void Parameter::release() {
+  TRIREME_ASSERT(expected_ > 0, "parameter " + name + " got a gradient that no Function announced");
+  if (--expected_ == 0 && on_ready) on_ready(*this);
+}
+
+uint64_t site_of(const std::string& name) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return hash;
+}
+
+void initialize(Context& context, Parameter& parameter, uint64_t seed) {
+  ops::fill(context, parameter.master, parameter.init.kind == InitRule::Kind::kOnes ? 1.0 : 0.0);
+  if (parameter.init.kind == InitRule::Kind::kNormal) {
+    for (size_t i = 0; i < parameter.pieces.size(); ++i) {
+      const RandomKey key =
+          RandomKey::make(seed, RandomPurpose::kInitialization, 0, site_of(parameter.pieces[i].name));
+      if (parameter.master.dtype() == DType::kFloat64) {
+        draw_piece<double>(context, parameter, i, key);
+      } else {
+        draw_piece<float>(context, parameter, i, key);
+      }
+    }
+  }
+  if (parameter.value.dtype() != parameter.master.dtype())
+    ops::cast(context, parameter.master, parameter.value);
+  ++parameter.version;
+}
+
+}  // namespace trireme

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/tensor/context.h"
+
+namespace trireme {
+
+class Function;
+
+/// Which output of which Function a Variable is.
+struct Edge {
+  std::shared_ptr<Function> function;
+  int output = 0;
+};
+
+/// A value and its place in the graph. The graph hangs from its outputs: there is no tape, so dropping the
+/// last Variable of a graph frees it. Copying shares both.
+class Variable {
+ public:
+  Variable() = default;
+  /// A constant: no gradient flows to it.
+  explicit Variable(Tensor value) : value_(std::move(value)) {}
+  /// A leaf that collects its gradient: the input of a pipeline stage, of a recomputed part, of a gradient
+  /// check.
+  static Variable leaf(Context& context, Tensor value);
+
+  const Tensor& value() const { return value_; }
+  bool defined() const { return value_.defined(); }
+  bool requires_grad() const { return edge_.function != nullptr; }
+  /// Of a leaf, after backward; undefined when none arrived.
+  Tensor gradient() const;
+
+ private:
+  friend class Function;
+  friend void backward(Context&, std::vector<std::pair<Variable, Tensor>>);
+  Tensor value_;
+  Edge edge_;
+};
+
+/// One differentiable operation in the graph: a subclass keeps what its backward needs. Parameters are not
+/// inputs: a Function keeps the Parameter's handle (never its tensor) and adds to its gradient through
+/// `context.weight_gradients`.
+class Function {
+ public:
+  virtual ~Function();
+  virtual const char* name() const = 0;
+  /// Takes the gradients of the outputs (undefined: zero), returns those of the inputs, in the order given to
+  /// `record` (undefined where none flows). Called at most once; frees what it saved.
+  virtual std::vector<Tensor> backward(Context& context, std::vector<Tensor> d_outputs) = 0;
+
+  /// Whether a Function over these inputs has to be recorded.
+  static bool needed(const Context& context, const std::vector<Variable>& inputs, bool has_parameters);
+  /// Makes `function` the producer of `outputs`.
+  static std::vector<Variable> record(Context& context, std::shared_ptr<Function> function,
+                                      const std::vector<Variable>& inputs, std::vector<Tensor> outputs);
+
+ private:
+  friend void backward(Context&, std::vector<std::pair<Variable, Tensor>>);
+  std::vector<Edge> inputs_;
+  int num_outputs_ = 0;
+  uint64_t sequence_ = 0;
+};
+
+/// Propagates from several roots, each with its gradient, to the leaves and parameters. Nodes run in the
+/// reverse order of their making; each is freed once it has run; `context.progress` is called between nodes.
+/// Roots that are moved in may be overwritten.
+void backward(Context& context, std::vector<std::pair<Variable, Tensor>> roots);
+
+}  // namespace trireme

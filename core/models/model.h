@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/nn/forward_pass.h"
+#include "core/nn/key_value_cache.h"
+#include "core/nn/module.h"
+
+namespace trireme {
+
+/// A model is a list of blocks, cut anywhere by a pipeline. A block maps an ordered set of Variables to
+/// another; the first takes none (it reads batch.tokens), the last (the head) gives the scaled loss.
+class Block : public nn::Module {
+ public:
+  virtual std::vector<Variable> forward(Context& context, ForwardPass& pass,
+                                        const std::vector<Variable>& inputs) = 0;
+};
+
+/// A model family, as one rank would write it.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const std::vector<std::unique_ptr<Block>>& blocks() const = 0;
+  /// Scaled loss of a micro-batch: a float32 (float64) scalar, shape [1]; root of backward with gradient 1.
+  virtual Variable loss(Context& context, ForwardPass& pass) = 0;
+  /// Logits [B*T, V] (or of the last position of each sample only: [B, V]) in the compute type; no graph.
+  /// With pass.cache the batch holds the tokens that follow those in the cache, which then holds them too.
+  virtual Tensor logits(Context& context, ForwardPass& pass, bool last_position_only) = 0;
+  /// Forward-pass order; tied ones once.
+  virtual std::vector<Parameter*> parameters() = 0;
+  virtual std::unique_ptr<KeyValueCache> make_cache(Context& context, int64_t num_samples,
+                                                    int64_t capacity) = 0;
+  /// Trained numbers, and those that take part in products per token (for FLOP counts: without position
+  /// embeddings, the tied vocabulary matrix once).
+  virtual int64_t num_parameters() const = 0;
+  virtual int64_t num_flop_parameters() const = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/nn/layers.h"
+#include "core/ops/rotary.h"
+
+namespace trireme::nn {
+
+/// Logical outputs of one packed projection; each becomes the parameters NAME.weight and NAME.bias.
+struct OutputPiece {
+  std::string name;
+  int64_t features = 0;
+};
+
+/// A projection whose output features belong to heads or hidden units, so they may be split over ranks (each
+/// piece by itself). The pieces lie side by side in the output: [query | key | value], [gate | up].
+struct ColumnLinearSpec {
+  std::string name;  ///< of the packed storage
+  std::vector<OutputPiece> outputs;
+  int64_t in_features = 0;
+  bool bias = true;
+  double init_std = 0;
+};
+
+/// A projection back to the model's width, whose input features may be split over ranks.
+struct RowLinearSpec {
+  std::string name;
+  int64_t in_features = 0;
+  int64_t out_features = 0;
+  bool bias = true;
+  double init_std = 0;
+};
+
+struct EmbeddingSpec {
+  std::string name;
+  int64_t num_rows = 0;  ///< vocabulary or positions
+  int64_t features = 0;
+  double init_std = 0;
+};
+
+struct DropoutSpec {
+  std::string name;  ///< the logical site of its random numbers
+  double probability = 0;
+};
+
+struct NormSpec {
+  std::string name;
+  NormKind kind = NormKind::kLayerNorm;
+  int64_t features = 0;
+  double eps = 1e-5;
+  bool bias = true;
+};
+
+struct AttentionSpec {
+  std::string name;
+  int64_t layer = 0;  ///< entry of the key-value cache
+  int64_t num_heads = 0;
+  int64_t num_query_groups = 0;
+  int64_t head_dim = 0;
+  std::optional<ops::RotaryOptions> rotary = std::nullopt;  ///< theta and pairing
+  double dropout = 0;
+};
+
+struct VocabularyLossSpec {
+  std::string name;
+  int64_t vocab_size = 0;
+  int64_t features = 0;
+  double init_std = 0;
+  VocabularyEmbedding* tied = nullptr;  ///< shares its matrix; it must outlive the loss
+};
+
+/// Makes layers by intent, so that a model is written once, as one rank would write it. Names are full
+/// logical names; a layer's parameters append ".weight" and ".bias".
+class LayerBuilder {
+ public:
+  virtual ~LayerBuilder() = default;
+  virtual std::unique_ptr<Linear> column_linear(const ColumnLinearSpec& spec) = 0;
+  virtual std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) = 0;
+  virtual std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) = 0;
+  virtual std::unique_ptr<PositionEmbedding> position_embedding(const EmbeddingSpec& spec) = 0;
+  virtual std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) = 0;
+  virtual std::unique_ptr<Norm> norm(const NormSpec& spec) = 0;
+  virtual std::unique_ptr<ForkNorm> fork_norm(const NormSpec& spec) = 0;
+  virtual std::unique_ptr<ResidualNorm> residual_norm(const NormSpec& spec, const DropoutSpec& dropout) = 0;
+  virtual std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) = 0;
+  virtual std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) = 0;
+  virtual std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) = 0;
+};
+
+}  // namespace trireme::nn

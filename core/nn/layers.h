@@ -1,0 +1,78 @@
+#pragma once
+
+#include "core/autograd/functions/residual_norm.h"
+#include "core/nn/forward_pass.h"
+#include "core/nn/module.h"
+
+namespace trireme::nn {
+
+// What a model is made of. A LayerBuilder makes them; plain ones compute on this rank alone, partitioned ones
+// have their collectives inside. Activations are [B*T, features].
+
+/// y = x W^T + b.
+class Linear : public Module {
+ public:
+  virtual Variable forward(Context& context, const Variable& x) = 0;
+};
+
+/// Rows of the vocabulary matrix [V, D].
+class VocabularyEmbedding : public Module {
+ public:
+  virtual Variable forward(Context& context, const Tensor& tokens) = 0;
+  virtual Parameter& weight() = 0;
+};
+
+/// x + the rows of a table of learned positions.
+class PositionEmbedding : public Module {
+ public:
+  virtual Variable forward(Context& context, const Variable& x, const Tensor& positions) = 0;
+};
+
+class Dropout : public Module {
+ public:
+  virtual Variable forward(Context& context, ForwardPass& pass, const Variable& x) = 0;
+};
+
+class Norm : public Module {
+ public:
+  virtual Variable forward(Context& context, const Variable& x) = 0;
+};
+
+/// sum = x, normalized = norm(x).
+class ForkNorm : public Module {
+ public:
+  virtual ResidualNormOutput forward(Context& context, const Variable& x) = 0;
+};
+
+/// sum = residual + dropout(branch), normalized = norm(sum).
+class ResidualNorm : public Module {
+ public:
+  virtual ResidualNormOutput forward(Context& context, ForwardPass& pass, const Variable& branch,
+                                     const Variable& residual) = 0;
+};
+
+/// residual + dropout(branch).
+class ResidualAdd : public Module {
+ public:
+  virtual Variable forward(Context& context, ForwardPass& pass, const Variable& branch,
+                           const Variable& residual) = 0;
+};
+
+/// Causal self-attention over the heads of a packed projection [query | key | value]; has no parameters.
+/// Queries and keys in the value of qkv may be overwritten. With pass.cache, keys and values are appended to
+/// this layer's entry and all of it is attended to.
+class SelfAttention : public Module {
+ public:
+  virtual Variable forward(Context& context, ForwardPass& pass, const Variable& qkv) = 0;
+};
+
+/// Projection onto the vocabulary and cross-entropy against batch.targets.
+class VocabularyLoss : public Module {
+ public:
+  /// pass.loss_scale * sum of the losses, shape [1]; sum and count are put into the pass.
+  virtual Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) = 0;
+  /// [rows, V] in the compute type; no graph.
+  virtual Tensor logits(Context& context, const Tensor& hidden) = 0;
+};
+
+}  // namespace trireme::nn

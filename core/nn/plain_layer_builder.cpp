@@ -1,0 +1,211 @@
+#include "core/nn/plain_layer_builder.h"
+
+#include "core/autograd/functions/dropout.h"
+#include "core/autograd/functions/embedding.h"
+#include "core/autograd/functions/linear_cross_entropy.h"
+#include "core/nn/parameters.h"
+#include "core/nn/plain_attention.h"
+#include "core/nn/plain_linear.h"
+#include "core/ops/gemm.h"
+
+namespace trireme::nn {
+namespace {
+
+class PlainVocabularyEmbedding final : public VocabularyEmbedding {
+ public:
+  explicit PlainVocabularyEmbedding(const EmbeddingSpec& spec)
+      : weight_(whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, normal(spec.init_std),
+                                true)) {}
+  void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&weight_); }
+  Variable forward(Context& context, const Tensor& tokens) override {
+    return embedding(context, weight_, tokens);
+  }
+  Parameter& weight() override { return weight_; }
+
+ private:
+  Parameter weight_;
+};
+
+class PlainPositionEmbedding final : public PositionEmbedding {
+ public:
+  explicit PlainPositionEmbedding(const EmbeddingSpec& spec)
+      : weight_(whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, normal(spec.init_std),
+                                true)) {}
+  void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&weight_); }
+  Variable forward(Context& context, const Variable& x, const Tensor& positions) override {
+    return add_embedding(context, x, weight_, positions);
+  }
+
+ private:
+  Parameter weight_;
+};
+
+class PlainDropout final : public Dropout {
+ public:
+  explicit PlainDropout(const DropoutSpec& spec) : spec_(spec) {}
+  void collect(std::vector<Parameter*>&) override {}
+  Variable forward(Context& context, ForwardPass& pass, const Variable& x) override {
+    return trireme::dropout(context, dropout_options(context, pass, spec_.probability, spec_.name), x);
+  }
+
+ private:
+  DropoutSpec spec_;
+};
+
+/// The parameters of a norm, shared by the layers that have one inside.
+class NormWeights {
+ public:
+  explicit NormWeights(const NormSpec& spec)
+      : kind_(spec.kind),
+        eps_(spec.eps),
+        weight_(whole_parameter(spec.name + ".weight", {spec.features}, ones(), false)) {
+    if (spec.bias) bias_ = whole_parameter(spec.name + ".bias", {spec.features}, zeros(), false);
+  }
+  void collect(std::vector<Parameter*>& parameters) {
+    parameters.push_back(&weight_);
+    if (bias_) parameters.push_back(&*bias_);
+  }
+  NormParameters parameters() { return {kind_, eps_, &weight_, bias_ ? &*bias_ : nullptr}; }
+
+ private:
+  NormKind kind_;
+  double eps_;
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
+class PlainNorm final : public Norm {
+ public:
+  explicit PlainNorm(const NormSpec& spec) : weights_(spec) {}
+  void collect(std::vector<Parameter*>& parameters) override { weights_.collect(parameters); }
+  Variable forward(Context& context, const Variable& x) override {
+    return trireme::norm(context, weights_.parameters(), x);
+  }
+
+ private:
+  NormWeights weights_;
+};
+
+class PlainForkNorm final : public ForkNorm {
+ public:
+  explicit PlainForkNorm(const NormSpec& spec) : weights_(spec) {}
+  void collect(std::vector<Parameter*>& parameters) override { weights_.collect(parameters); }
+  ResidualNormOutput forward(Context& context, const Variable& x) override {
+    return trireme::fork_norm(context, weights_.parameters(), x);
+  }
+
+ private:
+  NormWeights weights_;
+};
+
+class PlainResidualNorm final : public ResidualNorm {
+ public:
+  PlainResidualNorm(const NormSpec& spec, const DropoutSpec& dropout) : weights_(spec), dropout_(dropout) {}
+  void collect(std::vector<Parameter*>& parameters) override { weights_.collect(parameters); }
+  ResidualNormOutput forward(Context& context, ForwardPass& pass, const Variable& branch,
+                             const Variable& residual) override {
+    return residual_norm(context, weights_.parameters(),
+                         dropout_options(context, pass, dropout_.probability, dropout_.name), branch,
+                         residual);
+  }
+
+ private:
+  NormWeights weights_;
+  DropoutSpec dropout_;
+};
+
+class PlainResidualAdd final : public ResidualAdd {
+ public:
+  explicit PlainResidualAdd(const DropoutSpec& dropout) : dropout_(dropout) {}
+  void collect(std::vector<Parameter*>&) override {}
+  Variable forward(Context& context, ForwardPass& pass, const Variable& branch,
+                   const Variable& residual) override {
+    return dropout_add(context, dropout_options(context, pass, dropout_.probability, dropout_.name), branch,
+                       residual);
+  }
+
+ private:
+  DropoutSpec dropout_;
+};
+
+class PlainVocabularyLoss final : public VocabularyLoss {
+ public:
+  explicit PlainVocabularyLoss(const VocabularyLossSpec& spec) : tied_(spec.tied) {
+    if (tied_ == nullptr)
+      own_ = whole_parameter(spec.name + ".weight", {spec.vocab_size, spec.features}, normal(spec.init_std),
+                             true);
+  }
+  void collect(std::vector<Parameter*>& parameters) override {
+    if (own_) parameters.push_back(&*own_);
+  }
+  Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
+    TokenLoss loss = linear_cross_entropy(context, hidden, weight(), pass.batch.targets, pass.loss_scale);
+    pass.loss_sum = loss.sum;
+    pass.loss_count = loss.count;
+    return std::move(loss.scaled);
+  }
+  Tensor logits(Context& context, const Tensor& hidden) override {
+    Tensor logits = context.activation({hidden.rows(), weight().shape[0]}, hidden.dtype());
+    ops::gemm(context, hidden, weight().value, logits, {.transpose_b = true});
+    return logits;
+  }
+
+ private:
+  Parameter& weight() { return tied_ != nullptr ? tied_->weight() : *own_; }
+
+  VocabularyEmbedding* tied_;
+  std::optional<Parameter> own_;
+};
+
+}  // namespace
+
+std::unique_ptr<Linear> PlainLayerBuilder::column_linear(const ColumnLinearSpec& spec) {
+  return std::make_unique<PlainLinear>(spec);
+}
+
+std::unique_ptr<Linear> PlainLayerBuilder::row_linear(const RowLinearSpec& spec) {
+  return std::make_unique<PlainLinear>(ColumnLinearSpec{.name = spec.name,
+                                                        .outputs = {{spec.name, spec.out_features}},
+                                                        .in_features = spec.in_features,
+                                                        .bias = spec.bias,
+                                                        .init_std = spec.init_std});
+}
+
+std::unique_ptr<VocabularyEmbedding> PlainLayerBuilder::vocabulary_embedding(const EmbeddingSpec& spec) {
+  return std::make_unique<PlainVocabularyEmbedding>(spec);
+}
+
+std::unique_ptr<PositionEmbedding> PlainLayerBuilder::position_embedding(const EmbeddingSpec& spec) {
+  return std::make_unique<PlainPositionEmbedding>(spec);
+}
+
+std::unique_ptr<Dropout> PlainLayerBuilder::dropout(const DropoutSpec& spec) {
+  return std::make_unique<PlainDropout>(spec);
+}
+
+std::unique_ptr<Norm> PlainLayerBuilder::norm(const NormSpec& spec) {
+  return std::make_unique<PlainNorm>(spec);
+}
+
+std::unique_ptr<ForkNorm> PlainLayerBuilder::fork_norm(const NormSpec& spec) {
+  return std::make_unique<PlainForkNorm>(spec);
+}
+
+std::unique_ptr<ResidualNorm> PlainLayerBuilder::residual_norm(const NormSpec& spec,
+                                                               const DropoutSpec& dropout) {
+  return std::make_unique<PlainResidualNorm>(spec, dropout);
+}
+
+std::unique_ptr<ResidualAdd> PlainLayerBuilder::residual_add(const DropoutSpec& dropout) {
+  return std::make_unique<PlainResidualAdd>(dropout);
+}
+
+std::unique_ptr<SelfAttention> PlainLayerBuilder::self_attention(const AttentionSpec& spec) {
+  return std::make_unique<PlainAttention>(spec);
+}
+
+std::unique_ptr<VocabularyLoss> PlainLayerBuilder::vocabulary_loss(const VocabularyLossSpec& spec) {
+  return std::make_unique<PlainVocabularyLoss>(spec);
+}
+
+}  // namespace trireme::nn

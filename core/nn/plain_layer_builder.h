@@ -1,0 +1,23 @@
+#pragma once
+
+#include "core/nn/layer_builder.h"
+
+namespace trireme::nn {
+
+/// Layers that compute on this rank alone; no parameter has a placement.
+class PlainLayerBuilder final : public LayerBuilder {
+ public:
+  std::unique_ptr<Linear> column_linear(const ColumnLinearSpec& spec) override;
+  std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) override;
+  std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) override;
+  std::unique_ptr<PositionEmbedding> position_embedding(const EmbeddingSpec& spec) override;
+  std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) override;
+  std::unique_ptr<Norm> norm(const NormSpec& spec) override;
+  std::unique_ptr<ForkNorm> fork_norm(const NormSpec& spec) override;
+  std::unique_ptr<ResidualNorm> residual_norm(const NormSpec& spec, const DropoutSpec& dropout) override;
+  std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) override;
+  std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) override;
+  std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) override;
+};
+
+}  // namespace trireme::nn

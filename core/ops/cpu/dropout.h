@@ -1,0 +1,12 @@
+#pragma once
+
+#include "core/ops/dropout.h"
+
+/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
+/// core/ops/dropout.cpp.
+namespace trireme::ops::cpu {
+
+void dropout(Context& context, const DropoutOptions& options, const Tensor& x, const Tensor* residual,
+             Tensor& y);
+
+}  // namespace trireme::ops::cpu

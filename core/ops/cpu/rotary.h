@@ -1,0 +1,11 @@
+#pragma once
+
+#include "core/ops/rotary.h"
+
+/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
+/// core/ops/rotary.cpp.
+namespace trireme::ops::cpu {
+
+void rotary(Context& context, const RotaryOptions& options, const Tensor& positions, Tensor& x, bool inverse);
+
+}  // namespace trireme::ops::cpu

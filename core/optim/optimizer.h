@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/optim/parameter_store.h"
+
+namespace trireme {
+
+/// A named flat tensor of the store's length and master type: "exp_avg", "exp_avg_sq", "momentum_buffer".
+struct OptimizerState {
+  std::string name;
+  Tensor flat;
+};
+
+/// Updates master weights and values from gradients, over flat ranges.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  /// `step` counts from 1; gradients are multiplied by gradient_scale (clip factor) as they are read. Bumps
+  /// the version of every parameter.
+  virtual void step(Context& context, ParameterStore& store, double lr, int64_t step,
+                    double gradient_scale) = 0;
+  virtual std::vector<OptimizerState>& state() = 0;
+};
+
+std::unique_ptr<Optimizer> make_optimizer(Context& context, const OptimizerConfig& config,
+                                          const ParameterStore& store);
+
+}  // namespace trireme

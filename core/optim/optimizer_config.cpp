@@ -1,0 +1,58 @@
+#include "core/optim/optimizer_config.h"
+
+namespace trireme {
+
+void OptimizerConfig::fields(FieldVisitor& visitor) {
+  using KindNames = std::pair<const char*, OptimizerKind>;
+  using StyleNames = std::pair<const char*, LrDecayStyle>;
+  static constexpr KindNames kKinds[] = {{"adamw", OptimizerKind::kAdamW}, {"sgd", OptimizerKind::kSgd}};
+  static constexpr StyleNames kStyles[] = {{"constant", LrDecayStyle::kConstant},
+                                           {"linear", LrDecayStyle::kLinear},
+                                           {"cosine", LrDecayStyle::kCosine},
+                                           {"inverse-square-root", LrDecayStyle::kInverseSquareRoot},
+                                           {"WSD", LrDecayStyle::kWsd}};
+  visitor.visit_choice({"optimizer", "How weights follow gradients."}, optimizer,
+                       std::span<const KindNames>(kKinds));
+  visitor.visit({"lr", "Highest learning rate.", "", 0.0}, lr);
+  visitor.visit({"min_lr", "Learning rate at the end of the decay.", "", 0.0}, min_lr);
+  visitor.visit_choice({"lr_decay_style", "Schedule after the warm-up."}, lr_decay_style,
+                       std::span<const StyleNames>(kStyles));
+  visitor.visit({"lr_warmup_iters", "Linear warm-up from 0.", "steps", 0}, lr_warmup_iters);
+  visitor.visit({"lr_decay_iters", "Step at which min_lr is reached; 0: training.train_iters.", "steps", 0},
+                lr_decay_iters);
+  visitor.visit({"lr_wsd_decay_iters", "Length of WSD's last, falling part.", "steps", 0},
+                lr_wsd_decay_iters);
+  visitor.visit({"weight_decay", "Decoupled decay of matrices; norms and biases have none.", "", 0.0},
+                weight_decay);
+  visitor.visit({"adam_beta1", "Decay of Adam's first moment.", "", 0.0, 0.999999}, adam_beta1);
+  visitor.visit({"adam_beta2", "Decay of Adam's second moment.", "", 0.0, 0.999999}, adam_beta2);
+  visitor.visit({"adam_eps", "Added to the root of Adam's second moment.", "", 0.0}, adam_eps);
+  visitor.visit({"sgd_momentum", "Momentum of sgd; 0: none.", "", 0.0, 0.999999}, sgd_momentum);
+  visitor.visit({"clip_grad", "Largest global norm of the gradients; 0: off.", "", 0.0}, clip_grad);
+}
+
+DType PrecisionConfig::compute() const {
+  switch (dtype) {
+    case Precision::kBf16:
+      return DType::kBFloat16;
+    case Precision::kFp64:
+      return DType::kFloat64;
+    case Precision::kFp32:
+      break;
+  }
+  return DType::kFloat32;
+}
+
+DType PrecisionConfig::master() const {
+  return dtype == Precision::kFp64 ? DType::kFloat64 : DType::kFloat32;
+}
+
+void PrecisionConfig::fields(FieldVisitor& visitor) {
+  using Names = std::pair<const char*, Precision>;
+  static constexpr Names kNames[] = {
+      {"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp64", Precision::kFp64}};
+  visitor.visit_choice({"dtype", "fp32; bf16 with fp32 master weights; fp64 (slow, for verification)."},
+                       dtype, std::span<const Names>(kNames));
+}
+
+}  // namespace trireme

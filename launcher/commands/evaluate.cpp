@@ -1,0 +1,89 @@
+// `trireme evaluate RUN`
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/data/sample_source.h"
+#include "launcher/commands/commands.h"
+#include "launcher/commands/trained_model.h"
+#include "launcher/commands/world.h"
+#include "launcher/train/evaluation.h"
+#include "launcher/train/instruction_set.h"
+#include "launcher/train/rank_placement.h"
+#include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/mesh/mesh.h"
+
+namespace trireme {
+namespace {
+
+struct EvaluateOptions {
+  std::string run;
+  std::vector<std::string> overrides;
+  std::string checkpoint;
+};
+
+ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
+  const RunConfig config = plan_run(load_run(options.run, options.overrides), world.size()).config;
+  const std::string step =
+      find_step(options.checkpoint.empty() ? config.training.output_dir : options.checkpoint);
+  const std::unique_ptr<SampleSource> source = make_validation_source(
+      config.data, config.model.vocab_size, static_cast<uint64_t>(config.training.seed));
+  if (!source || source->num_samples() == 0)
+    throw DataError("there is no validation data: set data.validation_fraction or data.valid_data_path");
+
+  agree_on_instruction_set(world);
+  const RankPlacement placement = place_ranks(world);
+  Mesh mesh(world, config.parallel);
+  Context context;
+  context.num_threads =
+      config.training.num_threads > 0 ? static_cast<int>(config.training.num_threads) : placement.threads;
+  omp_set_num_threads(context.num_threads);
+  TrainedModel trained(context, config, step);
+
+  const auto start = std::chrono::steady_clock::now();
+  const EvaluationResult result = evaluate(context, *trained.model, *source, mesh.data(),
+                                           config.training.micro_batch_size, config.training.eval_iters);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (world.rank() == 0)
+    fmt::print("{}\n", nlohmann::ordered_json{{"checkpoint", step},
+                                              {"step", read_training_state(step).step},
+                                              {"validation_loss", result.loss},
+                                              {"perplexity", std::exp(result.loss)},
+                                              {"tokens", result.tokens},
+                                              {"seconds", seconds}}
+                           .dump());
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app, Action& action) {
+  CLI::App& command = *app.add_subcommand("evaluate", "Validation loss of a checkpoint, as JSON");
+  command.footer(
+      "Every validation window once (training.eval_iters limits that), alone or under mpirun.\n\n"
+      "  trireme evaluate runs/shakespeare-char\n"
+      "  trireme evaluate run.yaml --checkpoint runs/run/checkpoints/step-00001000");
+  const auto options = std::make_shared<EvaluateOptions>();
+  command.add_option("RUN", options->run, "Run file, or the output folder of a run")
+      ->required()
+      ->type_name("FILE|FOLDER");
+  command.add_option("--checkpoint", options->checkpoint, "Step folder, or a folder of steps: the newest")
+      ->type_name("PATH");
+  command.add_option("--set", options->overrides, "Replace a value of the run file")
+      ->type_name("KEY=VALUE")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.callback([&action, options] {
+    action = [options] {
+      return run_in_world([&](Communicator& world) { return evaluate_run(*options, world); });
+    };
+  });
+}
+
+}  // namespace trireme

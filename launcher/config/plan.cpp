@@ -1,0 +1,130 @@
+#include "launcher/config/plan.h"
+
+#include <filesystem>
+#include <memory>
+
+#include "core/text/tokenizer.h"
+#include "launcher/config/problems.h"
+#include "parallel/mesh/mesh.h"
+#include "parallel/step/micro_batches.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Ranks on the data axis; 1 when the layout is refused.
+int64_t data_ranks_of(const ParallelConfig& parallel, int64_t num_ranks, ConfigProblems& problems) {
+  try {
+    return MeshShape::make(parallel, static_cast<int>(num_ranks)).size(Axis::kData);
+  } catch (const ConfigError& error) {
+    problems.add(error);
+    return 1;
+  }
+}
+
+BatchPlan plan_batch(RunConfig& config, int64_t num_ranks, ConfigProblems& problems) {
+  TrainingConfig& training = config.training;
+  BatchPlan batch;
+  batch.num_ranks = num_ranks;
+  batch.data_ranks = data_ranks_of(config.parallel, num_ranks, problems);
+  batch.micro_batch_size = training.micro_batch_size;
+  if (training.global_batch_size == 0) training.global_batch_size = batch.micro_batch_size * batch.data_ranks;
+  batch.global_batch_size = training.global_batch_size;
+  batch.tokens_per_step = batch.global_batch_size * config.data.seq_length;
+  const StepSamples samples{batch.global_batch_size, batch.micro_batch_size,
+                            static_cast<int>(batch.data_ranks)};
+  try {
+    batch.micro_batches = samples.num_micro_batches();
+  } catch (const ConfigError& error) {
+    problems.add(error);
+  }
+  return batch;
+}
+
+void check_schedule(const RunConfig& config, ConfigProblems& problems) {
+  const OptimizerConfig& optimizer = config.optimizer;
+  if (optimizer.min_lr > optimizer.lr)
+    problems.add("optimizer.min_lr: given {}, expected at most optimizer.lr {}", optimizer.min_lr,
+                 optimizer.lr);
+  const int64_t decay = optimizer.lr_decay_iters > 0 ? optimizer.lr_decay_iters : config.training.train_iters;
+  if (optimizer.lr_decay_style == LrDecayStyle::kWsd) {
+    if (optimizer.lr_wsd_decay_iters < 1 || optimizer.lr_wsd_decay_iters > decay)
+      problems.add(
+          "optimizer.lr_wsd_decay_iters: given {}, expected 1 to {} (the steps of the schedule) with "
+          "lr_decay_style WSD",
+          optimizer.lr_wsd_decay_iters, decay);
+  } else if (optimizer.lr_wsd_decay_iters != 0) {
+    problems.add("optimizer.lr_wsd_decay_iters: given {}, expected 0 unless lr_decay_style is WSD",
+                 optimizer.lr_wsd_decay_iters);
+  }
+  if (optimizer.lr_decay_style == LrDecayStyle::kInverseSquareRoot && optimizer.lr_warmup_iters < 1)
+    problems.add(
+        "optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style inverse-square-root");
+}
+
+void check_data(const DataConfig& data, ConfigProblems& problems) {
+  const bool indexed = data.source == DataSource::kIndexed;
+  if (indexed && data.data_path.empty())
+    problems.add(
+        "data.data_path: given nothing, expected the prefix of a data set (make one with `trireme prepare`), "
+        "or "
+        "data.source: synthetic");
+  if (!indexed && !(data.data_path.empty() && data.valid_data_path.empty()))
+    problems.add("data.data_path: given files, expected none with data.source: synthetic");
+  if (!data.data_weights.empty() && data.data_weights.size() != data.data_path.size())
+    problems.add(
+        "data.data_weights: given {} weights, expected one for each of the {} entries of data.data_path",
+        data.data_weights.size(), data.data_path.size());
+}
+
+void check_resume(const TrainingConfig& training, ConfigProblems& problems) {
+  if (training.resume != "auto" && training.resume != "never" && !fs::is_directory(training.resume))
+    problems.add("training.resume: given {}, expected auto, never or the path of a checkpoint's step folder",
+                 training.resume);
+}
+
+/// The tokenizer of the data, or null where there is none.
+std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data) {
+  if (!data.tokenizer_path.empty()) return load_tokenizer(data.tokenizer_path);
+  if (data.source != DataSource::kIndexed || data.data_path.empty()) return nullptr;
+  const std::string path = default_tokenizer_path(data.data_path.front());
+  return fs::exists(path) ? load_tokenizer(path) : nullptr;
+}
+
+}  // namespace
+
+RunPlan plan_run(RunConfig config, int64_t num_ranks) {
+  ConfigProblems problems;
+  RunPlan plan;
+  plan.batch = plan_batch(config, num_ranks, problems);
+  check_schedule(config, problems);
+  check_data(config.data, problems);
+  check_resume(config.training, problems);
+
+  int64_t vocab_size = config.model.vocab_size;
+  if (const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(config.data)) {
+    vocab_size = tokenizer->vocab_size();
+    plan.tokenizer_hash = tokenizer->content_hash();
+  }
+  // Without data the missing vocabulary is no mistake of its own.
+  if (config.data.source == DataSource::kIndexed && config.data.data_path.empty()) vocab_size = 1;
+  try {
+    config.model.resolve(vocab_size, config.data.seq_length);
+  } catch (const ConfigError& error) {
+    problems.add(error);
+  }
+  problems.throw_if_any();
+  plan.config = std::move(config);
+  return plan;
+}
+
+std::string describe(const BatchPlan& batch) {
+  return fmt::format("{} {} x {} {} x {} {} = {} {} = {} tokens a step", batch.data_ranks,
+                     batch.data_ranks == 1 ? "rank" : "ranks", batch.micro_batches,
+                     batch.micro_batches == 1 ? "micro-batch" : "micro-batches", batch.micro_batch_size,
+                     batch.micro_batch_size == 1 ? "sample" : "samples", batch.global_batch_size,
+                     batch.global_batch_size == 1 ? "sample" : "samples", batch.tokens_per_step);
+}
+
+}  // namespace trireme

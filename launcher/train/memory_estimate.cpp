@@ -1,0 +1,62 @@
+#include "launcher/train/memory_estimate.h"
+
+#include <fmt/format.h>
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "launcher/train/console.h"
+
+namespace trireme {
+
+MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters) {
+  const GptConfig& model = config.model;
+  const DType compute = config.precision.compute(), master = config.precision.master();
+  const bool recompute = config.training.recompute_granularity == RecomputeGranularity::kFull;
+  const OptimizerConfig& optimizer = config.optimizer;
+  const int num_states = optimizer.optimizer == OptimizerKind::kAdamW ? 2
+                         : optimizer.sgd_momentum > 0                 ? 1
+                                                                      : 0;
+  const int64_t wide = num_parameters * size_of(master);
+  MemoryEstimate estimate;
+  estimate.weights = num_parameters * size_of(compute);
+  estimate.gradients = wide;
+  estimate.optimizer = num_states * wide + (compute == master ? 0 : wide);
+
+  const int64_t heads = model.num_attention_heads * model.kv_channels;
+  const int64_t groups = model.num_query_groups * model.kv_channels;
+  const bool gated = model.activation == FeedForwardActivation::kSwiglu;
+  // Two norms and two sums; query, key, value and attention's output; the feed-forward part before and after
+  // its activation.
+  const int64_t layer =
+      4 * model.hidden_size + 2 * heads + 2 * groups + (gated ? 3 : 2) * model.ffn_hidden_size;
+  const int64_t layers = recompute ? model.num_layers * model.hidden_size + layer : model.num_layers * layer;
+  const int64_t tokens = config.training.micro_batch_size * config.data.seq_length;
+  const int64_t logits = std::min<int64_t>(tokens, 1024) * model.vocab_size;
+  // Absurd sizes do not fit into an integer.
+  const double elements =
+      static_cast<double>(tokens) * static_cast<double>(layers) + static_cast<double>(logits);
+  estimate.activations =
+      static_cast<int64_t>(std::min(elements * static_cast<double>(size_of(compute)), 0x1p60));
+  return estimate;
+}
+
+void check_memory(const MemoryEstimate& estimate, int64_t ranks_on_host) {
+  struct sysinfo host = {};
+  if (sysinfo(&host) != 0) return;
+  const double given =
+      (static_cast<double>(host.totalram) + static_cast<double>(host.totalswap)) * host.mem_unit;
+  const double needed = static_cast<double>(estimate.total()) * static_cast<double>(ranks_on_host);
+  if (needed <= given) return;
+  throw DeviceError(fmt::format(
+      "out of memory: {} {} of this host would need {} each (weights {}, gradients {}, optimizer {}, "
+      "activations "
+      "about {}), the host has {}; take a smaller model, micro_batch_size or seq_length, or "
+      "recompute_granularity: full",
+      ranks_on_host, ranks_on_host == 1 ? "rank" : "ranks", bytes_text(estimate.total()),
+      bytes_text(estimate.weights), bytes_text(estimate.gradients), bytes_text(estimate.optimizer),
+      bytes_text(estimate.activations), bytes_text(static_cast<int64_t>(given))));
+}
+
+}  // namespace trireme

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "launcher/config/run_config.h"
+
+namespace trireme {
+
+/// Bytes a rank needs, before anything is allocated, by the categories of the memory ledger (master weights
+/// belong to the optimizer's). Parameters, gradients and optimizer state are exact but for padding;
+/// activations count what the layers of one micro-batch keep for backward and one chunk of logits.
+struct MemoryEstimate {
+  int64_t weights = 0;
+  int64_t gradients = 0;
+  int64_t optimizer = 0;
+  int64_t activations = 0;
+
+  int64_t total() const { return weights + gradients + optimizer + activations; }
+};
+
+MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters);
+
+/// Throws DeviceError where the ranks of a host need more than the host's memory and swap: there the kernel
+/// would end them without a word.
+void check_memory(const MemoryEstimate& estimate, int64_t ranks_on_host);
+
+}  // namespace trireme

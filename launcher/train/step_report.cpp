@@ -1,0 +1,44 @@
+#include "launcher/train/step_report.h"
+
+#include <nlohmann/json.hpp>
+
+namespace trireme {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+json or_null(const std::optional<double>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+}  // namespace
+
+std::string to_json(const StepReport& report) {
+  json memory;
+  for (int i = 0; i < kNumMemoryCategories; ++i)
+    memory[name_of(static_cast<MemoryCategory>(i))] = report.memory_by_category[static_cast<size_t>(i)];
+  const json line = {{"step", report.step},
+                     {"loss", report.loss},
+                     {"lr", report.lr},
+                     {"grad_norm", report.grad_norm},
+                     {"tokens", report.tokens},
+                     {"tokens_per_second", report.tokens_per_second},
+                     {"step_seconds", report.step_seconds},
+                     {"mfu", or_null(report.mfu)},
+                     {"mfu_causal", or_null(report.mfu_causal)},
+                     {"tflops", report.tflops},
+                     {"memory", report.memory},
+                     {"memory_by_category", memory},
+                     {"phases", report.phases}};
+  return line.dump();
+}
+
+std::string evaluation_json(int64_t step, double validation_loss, int64_t tokens, double seconds) {
+  const json line = {{"step", step},
+                     {"validation_loss", validation_loss},
+                     {"validation_tokens", tokens},
+                     {"validation_seconds", seconds}};
+  return line.dump();
+}
+
+}  // namespace trireme

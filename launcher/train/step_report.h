@@ -1,0 +1,34 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/tensor/allocator.h"
+
+namespace trireme {
+
+/// What a training step tells the world; the same on every rank unless said otherwise.
+struct StepReport {
+  int64_t step = 0;
+  double loss = 0;
+  double lr = 0;
+  double grad_norm = 0;
+  int64_t tokens = 0;  ///< since the run's first step
+  double tokens_per_second = 0;
+  double step_seconds = 0;
+  std::optional<double> mfu;         ///< fraction of the peak; attention counted in full
+  std::optional<double> mfu_causal;  ///< attention counted in half, as a causal mask needs it
+  double tflops = 0;                 ///< TFLOP/s of all ranks, attention counted in full
+  int64_t memory = 0;                ///< peak bytes of rank 0
+  std::array<int64_t, kNumMemoryCategories> memory_by_category{};  ///< at that peak
+  std::map<std::string, double> phases;                            ///< seconds of rank 0 by phase
+};
+
+/// One JSON object without a line break; numbers that are not finite become null.
+std::string to_json(const StepReport& report);
+std::string evaluation_json(int64_t step, double validation_loss, int64_t tokens, double seconds);
+
+}  // namespace trireme

@@ -1,0 +1,59 @@
+#include "launcher/train/telemetry.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "launcher/train/console.h"
+
+namespace trireme {
+namespace {
+
+void print_line(const std::string& line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Telemetry::Telemetry(const RunConfig& config, int64_t last_step)
+    : metrics_(config.training.output_dir + "/metrics.jsonl", last_step),
+      log_interval_(config.training.log_interval),
+      train_iters_(config.training.train_iters) {
+  if (config.training.tensorboard)
+    tensorboard_ =
+        std::make_unique<TensorBoardWriter>(config.training.output_dir + "/tensorboard", last_step);
+}
+
+void Telemetry::step(const StepReport& report) {
+  metrics_.write(to_json(report));
+  // The first step of a process also makes plans and buffers: the second one's time replaces its own.
+  seconds_per_step_ =
+      ++num_steps_ <= 2 ? report.step_seconds : 0.9 * seconds_per_step_ + 0.1 * report.step_seconds;
+  if (tensorboard_) {
+    std::vector<std::pair<std::string, double>> scalars = {
+        {"train/loss", report.loss},
+        {"train/lr", report.lr},
+        {"train/grad_norm", report.grad_norm},
+        {"speed/tokens_per_second", report.tokens_per_second},
+        {"speed/tflops", report.tflops},
+        {"speed/step_seconds", report.step_seconds},
+        {"memory/peak_bytes", static_cast<double>(report.memory)}};
+    if (report.mfu) scalars.emplace_back("speed/mfu", *report.mfu);
+    for (const auto& [phase, seconds] : report.phases) scalars.emplace_back("phase/" + phase, seconds);
+    tensorboard_->write(report.step, scalars);
+  }
+  if (report.step % log_interval_ == 0 || report.step == train_iters_)
+    print_line(progress_line(report, train_iters_, seconds_per_step_));
+}
+
+void Telemetry::evaluation(int64_t step, double validation_loss, int64_t tokens, double seconds) {
+  metrics_.write(evaluation_json(step, validation_loss, tokens, seconds));
+  if (tensorboard_) tensorboard_->write(step, {{"validation/loss", validation_loss}});
+  print_line(fmt::format("step {}  validation loss {:.4f}  perplexity {:.2f}  ({} tokens in {})", step,
+                         validation_loss, std::exp(validation_loss), count_text(static_cast<double>(tokens)),
+                         duration_text(seconds)));
+}
+
+}  // namespace trireme

@@ -1,0 +1,125 @@
+#include "launcher/train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/models/flops.h"
+#include "core/optim/learning_rate.h"
+#include "launcher/train/console.h"
+#include "launcher/train/evaluation.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+ExitCode Trainer::run() {
+  print_start();
+  if (state_.step >= config_.training.train_iters)
+    say(fmt::format("nothing is left to do: training.train_iters is {}", config_.training.train_iters));
+  while (state_.step < config_.training.train_iters) {
+    const bool stop = train_one_step();
+    const bool last = state_.step == config_.training.train_iters;
+    if (last || due(config_.training.eval_interval)) evaluate_now();
+    if (stop && !last) {
+      save(true);
+      say(fmt::format("stopped by a signal after step {}: saved; the same command goes on from here",
+                      state_.step));
+      return ExitCode::kPreempted;
+    }
+    if (last ? config_.checkpoint.save_last : due(config_.checkpoint.save_interval)) save(last);
+  }
+  say(fmt::format("done: step {}, {} tokens, peak memory of a rank {}", state_.step,
+                  count_text(static_cast<double>(state_.tokens)),
+                  bytes_text(context_.allocator.ledger().peak)));
+  return ExitCode::kOk;
+}
+
+bool Trainer::train_one_step() {
+  const int64_t step = state_.step + 1;
+  const double lr = learning_rate(config_.optimizer, config_.training.train_iters, step);
+  context_.trace.clear();
+  const auto start = Clock::now();
+  const StepResult result = train_step_->run(
+      step, plan_.batch.micro_batches, [this] { return std::move(*prefetcher_->next()); }, lr,
+      stop_requested_());
+  const double seconds = seconds_since(start);
+
+  state_.step = step;
+  state_.tokens += result.num_tokens;
+  state_.samples += plan_.batch.global_batch_size;
+  if (telemetry_) telemetry_->step(report_of(result, lr, seconds));
+  checkpoint_seconds_ = 0;
+  return result.stop_requested;
+}
+
+StepReport Trainer::report_of(const StepResult& result, double lr, double seconds) const {
+  StepReport report;
+  report.step = state_.step;
+  report.loss = result.loss;
+  report.lr = lr;
+  report.grad_norm = result.grad_norm;
+  report.tokens = state_.tokens;
+  report.tokens_per_second = static_cast<double>(result.num_tokens) / seconds;
+  report.step_seconds = seconds;
+
+  const FlopCount flops = flops_per_token(*model_, config_.model, config_.data.seq_length);
+  report.tflops = report.tokens_per_second * flops.full * 1e-12;
+  if (total_peak_tflops_ > 0) {
+    report.mfu = report.tflops / total_peak_tflops_;
+    report.mfu_causal = *report.mfu * flops.causal / flops.full;
+  }
+
+  const MemoryLedger ledger = context_.allocator.ledger();
+  report.memory = ledger.peak;
+  report.memory_by_category = ledger.at_peak;
+  for (const char* phase : {"data", "forward_backward", "reduction", "optimizer"})
+    report.phases[phase] = context_.trace.seconds(std::string("phase/") + phase);
+  report.phases["checkpoint"] = checkpoint_seconds_;
+  return report;
+}
+
+void Trainer::evaluate_now() {
+  if (!validation_source_ || validation_source_->num_samples() == 0) return;
+  const auto start = Clock::now();
+  const EvaluationResult result = evaluate(context_, *model_, *validation_source_, mesh_.data(),
+                                           config_.training.micro_batch_size, config_.training.eval_iters);
+  if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens, seconds_since(start));
+}
+
+void Trainer::save(bool last) {
+  const auto start = Clock::now();
+  try {
+    if (checkpoints_->save(context_, state_, *store_, optimizer_->state()))
+      say(fmt::format("step {}  checkpoint saved in {:.2f} s", state_.step, seconds_since(start)));
+  } catch (const CheckpointError& error) {
+    // A disk may have room again at a later save; the last one must succeed.
+    const bool disk =
+        error.exit_code() == ExitCode::kInputOutput || error.exit_code() == ExitCode::kCannotCreate;
+    if (last || !disk) throw;
+    if (world_.rank() == 0)
+      log::error("step {}: {}; training goes on without this checkpoint", state_.step, error.what());
+  }
+  checkpoint_seconds_ += seconds_since(start);
+}
+
+bool Trainer::due(int64_t interval) const {
+  return interval > 0 && state_.step % interval == 0;
+}
+
+void Trainer::say(const std::string& line) const {
+  if (world_.rank() != 0) return;
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+}  // namespace trireme

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/exit_code.h"
+#include "core/data/prefetcher.h"
+#include "core/data/sample_source.h"
+#include "core/models/model.h"
+#include "core/optim/optimizer.h"
+#include "launcher/config/plan.h"
+#include "launcher/train/rank_placement.h"
+#include "launcher/train/step_report.h"
+#include "launcher/train/telemetry.h"
+#include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/data_parallel/gradient_buckets.h"
+#include "parallel/mesh/mesh.h"
+#include "parallel/step/train_step.h"
+
+namespace trireme {
+
+/// One rank's part of a training run. Every rank of `world` makes one and calls run(); rank 0 prints and
+/// writes what the run leaves in training.output_dir (README.md of this folder lists it).
+class Trainer {
+ public:
+  /// Checks the configuration, opens the data, builds the model, and restores the checkpoint that
+  /// training.resume asks for: everything that can be wrong is found here. `stop_requested` is asked once a
+  /// step whether a signal has arrived at this rank. Collective; throws Error.
+  Trainer(RunConfig config, Communicator& world, std::function<bool()> stop_requested);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// Trains to train_iters (kOk), or to the end of the step in which a rank was asked to stop: then it saves
+  /// and returns kPreempted. Collective; throws Error.
+  ExitCode run();
+
+  int64_t step() const { return state_.step; }  ///< optimizer steps done, restored ones included
+  const ParameterStore& parameters() const { return *store_; }
+
+ private:
+  void prepare_context();
+  void build_model();
+  void open_data();
+  void restore();
+  void prepare_step();
+  void start_outputs();
+  void measure_peak();
+  void print_start();
+
+  /// Adds one step to the state; true when a rank was asked to stop.
+  bool train_one_step();
+  StepReport report_of(const StepResult& result, double lr, double seconds) const;
+  void evaluate_now();
+  /// Where the disk fails, training goes on unless this is the process's last save. The same on every rank.
+  void save(bool last);
+  bool due(int64_t interval) const;
+  void say(const std::string& line) const;  ///< on rank 0
+
+  RunPlan plan_;
+  const RunConfig& config_;
+  Communicator& world_;
+  std::function<bool()> stop_requested_;
+  RankPlacement placement_;
+  std::string instruction_set_;
+  Context context_;
+  Mesh mesh_;
+  std::unique_ptr<SampleSource> training_source_;
+  std::unique_ptr<SampleSource> validation_source_;  ///< null: no validation data
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<ParameterStore> store_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<GradientBuckets> buckets_;
+  std::unique_ptr<CheckpointStore> checkpoints_;
+  std::unique_ptr<TrainStep> train_step_;
+  std::unique_ptr<Prefetcher> prefetcher_;
+  std::unique_ptr<Telemetry> telemetry_;  ///< rank 0
+  TrainingState state_;
+  double total_peak_tflops_ = 0;   ///< of all ranks; 0: unknown
+  double checkpoint_seconds_ = 0;  ///< spent saving since the last step's report
+};
+
+}  // namespace trireme

@@ -1,0 +1,153 @@
+// How a Trainer comes to be, in the order in which mistakes are cheapest to find.
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "core/base/file.h"
+#include "core/io/directory.h"
+#include "core/models/flops.h"
+#include "core/models/registry.h"
+#include "core/nn/plain_layer_builder.h"
+#include "launcher/config/print.h"
+#include "launcher/train/console.h"
+#include "launcher/train/instruction_set.h"
+#include "launcher/train/memory_estimate.h"
+#include "launcher/train/peak.h"
+#include "launcher/train/run_state.h"
+#include "launcher/train/trainer.h"
+#include "parallel/step/micro_batches.h"
+
+namespace trireme {
+
+Trainer::Trainer(RunConfig config, Communicator& world, std::function<bool()> stop_requested)
+    : plan_(plan_run(std::move(config), world.size())),
+      config_(plan_.config),
+      world_(world),
+      stop_requested_(std::move(stop_requested)),
+      placement_(place_ranks(world)),
+      instruction_set_(agree_on_instruction_set(world)),
+      mesh_(world, config_.parallel) {
+  prepare_context();
+  open_data();
+  build_model();
+  restore();
+  prepare_step();
+  start_outputs();
+  measure_peak();
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::prepare_context() {
+  const int64_t threads = config_.training.num_threads;
+  context_.num_threads = threads > 0 ? static_cast<int>(threads) : placement_.threads;
+  omp_set_num_threads(context_.num_threads);
+}
+
+void Trainer::open_data() {
+  const uint64_t seed = static_cast<uint64_t>(config_.training.seed);
+  training_source_ = make_training_source(config_.data, config_.model.vocab_size, seed);
+  validation_source_ = make_validation_source(config_.data, config_.model.vocab_size, seed);
+}
+
+void Trainer::build_model() {
+  nn::PlainLayerBuilder builder;
+  model_ = make_gpt(context_, config_.model, builder);
+  check_memory(estimate_memory(config_, model_->num_parameters()), placement_.ranks_on_host);
+  store_ = std::make_unique<ParameterStore>(context_, model_->parameters(), config_.precision,
+                                            gradients_from(context_, mesh_.data()));
+  store_->initialize(context_, static_cast<uint64_t>(config_.training.seed));
+  optimizer_ = make_optimizer(context_, config_.optimizer, *store_);
+}
+
+void Trainer::restore() {
+  state_ = initial_state(plan_, *training_source_, world_);
+  const TrainingState fresh = state_;
+  checkpoints_ = std::make_unique<CheckpointStore>(config_.training.output_dir + "/checkpoints", world_,
+                                                   config_.checkpoint, fresh.run_id);
+  const std::string& resume = config_.training.resume;
+  std::optional<TrainingState> restored;
+  if (resume == "auto")
+    restored = checkpoints_->restore_newest(context_, fresh, *store_, optimizer_->state());
+  else if (resume != "never")
+    restored = checkpoints_->restore(context_, resume, fresh, *store_, optimizer_->state());
+  if (restored) {
+    state_.step = restored->step;
+    state_.tokens = restored->tokens;
+    state_.samples = restored->samples;
+    state_.parent_run_id = restored->run_id;
+  }
+}
+
+void Trainer::prepare_step() {
+  buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_.data(),
+                                               static_cast<int64_t>(config_.parallel.bucket_size_mb * 1e6));
+  const StepOptions options{
+      .clip_grad = config_.optimizer.clip_grad,
+      .seed = static_cast<uint64_t>(config_.training.seed),
+      .recompute = config_.training.recompute_granularity == RecomputeGranularity::kFull};
+  train_step_ =
+      std::make_unique<TrainStep>(context_, mesh_, *model_, *store_, *optimizer_, *buckets_, options);
+
+  const StepSamples samples{config_.training.global_batch_size, config_.training.micro_batch_size,
+                            static_cast<int>(plan_.batch.data_ranks)};
+  const auto next_samples = [samples, rank = mesh_.data().rank(), consumed = state_.samples,
+                             index = int64_t{0}]() mutable -> std::optional<std::vector<int64_t>> {
+    std::vector<int64_t> numbers = samples.micro_batch(consumed, rank, index);
+    if (++index == samples.num_micro_batches()) {
+      index = 0;
+      consumed += samples.global_batch_size;
+    }
+    return numbers;
+  };
+  prefetcher_ = std::make_unique<Prefetcher>(*training_source_, context_.allocator, next_samples,
+                                             config_.data.prefetch);
+}
+
+void Trainer::start_outputs() {
+  if (world_.rank() != 0) return;
+  io::make_directories(config_.training.output_dir);
+  replace_file(config_.training.output_dir + "/config.yaml", to_yaml(config_));
+  telemetry_ = std::make_unique<Telemetry>(config_, state_.step);
+}
+
+void Trainer::measure_peak() {
+  Tensor peak = context_.zeros({1}, DType::kFloat64, MemoryCategory::kWorkspace);
+  double& tflops = *peak.data<double>();
+  tflops = config_.training.peak_tflops;
+  // fp64 goes through the reference kernels: there is no peak to speak of.
+  if (tflops == 0 && config_.precision.dtype != Precision::kFp64) {
+    world_.barrier();  // ranks of a host share its power, as in a step
+    tflops = measure_peak_tflops(context_, config_.precision.compute());
+  }
+  world_.all_reduce(peak, ReduceOp::kSum);
+  total_peak_tflops_ = tflops;
+  context_.allocator.release_cached();
+  context_.allocator.reset_peak();
+}
+
+void Trainer::print_start() {
+  const MemoryEstimate memory = estimate_memory(config_, model_->num_parameters());
+  const FlopCount flops = flops_per_token(*model_, config_.model, config_.data.seq_length);
+  say(fmt::format("ranks: {} on {} {}, {} {} each, {}", world_.size(), placement_.num_hosts,
+                  placement_.num_hosts == 1 ? "host" : "hosts", context_.num_threads,
+                  context_.num_threads == 1 ? "thread" : "threads", instruction_set_));
+  say(fmt::format("model: {} parameters, {:.1f} MFLOP a token (6 N + 12 L d T; causal {:.1f})",
+                  count_text(static_cast<double>(model_->num_parameters())), flops.full * 1e-6,
+                  flops.causal * 1e-6));
+  say(fmt::format(
+      "memory of a rank, predicted: {} (weights {}, gradients {}, optimizer {}, activations about {})",
+      bytes_text(memory.total()), bytes_text(memory.weights), bytes_text(memory.gradients),
+      bytes_text(memory.optimizer), bytes_text(memory.activations)));
+  say("batch: " + describe(plan_.batch));
+  say(fmt::format("data: {} samples an epoch, {} validation windows",
+                  count_text(static_cast<double>(training_source_->num_samples())),
+                  validation_source_ ? validation_source_->num_samples() : 0));
+  if (total_peak_tflops_ > 0)
+    say(fmt::format("peak: {:.3f} TFLOP/s over all ranks ({}), the base of MFU", total_peak_tflops_,
+                    config_.training.peak_tflops > 0 ? "stated" : "measured"));
+  say(state_.step > 0 ? fmt::format("resumed from the checkpoint of step {}", state_.step)
+                      : std::string("starts at step 0"));
+  say(fmt::format("output: {}", config_.training.output_dir));
+}
+
+}  // namespace trireme

@@ -1,0 +1,44 @@
+#include "launcher/train/training_config.h"
+
+#include <array>
+
+namespace trireme {
+
+void TrainingConfig::fields(FieldVisitor& visitor) {
+  static constexpr std::array<std::pair<const char*, RecomputeGranularity>, 2> kGranularities = {
+      {{"none", RecomputeGranularity::kNone}, {"full", RecomputeGranularity::kFull}}};
+  visitor.visit({"train_iters", "Optimizer steps of the whole run.", "steps", 1, 1e12}, train_iters);
+  visitor.visit(
+      {"micro_batch_size", "Samples a rank takes through the model at once.", "samples", 1, 1 << 20},
+      micro_batch_size);
+  visitor.visit({"global_batch_size",
+                 "Samples of one optimizer step over all ranks; 0: one micro-batch a data-parallel rank.",
+                 "samples", 0, 1e9},
+                global_batch_size);
+  visitor.visit({"seed", "Seed of initial weights, dropout and data order.", "", 0}, seed);
+  visitor.visit_choice<RecomputeGranularity>(
+      {"recompute_granularity",
+       "What backward computes again instead of keeping: nothing, or every layer but its input (full)."},
+      recompute_granularity, kGranularities);
+  visitor.visit({"eval_interval", "Steps between evaluations; 0: at the end only.", "steps", 0},
+                eval_interval);
+  visitor.visit(
+      {"eval_iters", "Micro-batches a rank evaluates; 0: every validation window once.", "micro-batches", 0},
+      eval_iters);
+  visitor.visit({"log_interval", "Steps between lines on the console.", "steps", 1}, log_interval);
+  visitor.visit({"output_dir", "Folder of everything the run writes; empty: runs/<name of the run file>."},
+                output_dir);
+  visitor.visit({"resume",
+                 "auto: go on from the newest checkpoint in output_dir; never; or the path of a "
+                 "checkpoint's step folder."},
+                resume);
+  visitor.visit({"num_threads", "OpenMP threads of a rank; 0: the host's cores divided by its ranks.",
+                 "threads", 0, 1024},
+                num_threads);
+  visitor.visit({"peak_tflops", "A rank's peak, the base of MFU; 0: measured with a matrix product at start.",
+                 "TFLOP/s", 0},
+                peak_tflops);
+  visitor.visit({"tensorboard", "Write TensorBoard event files."}, tensorboard);
+}
+
+}  // namespace trireme

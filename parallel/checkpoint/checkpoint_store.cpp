@@ -1,0 +1,183 @@
+#include "parallel/checkpoint/checkpoint_store.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "core/base/error.h"
+#include "core/base/host.h"
+#include "core/base/log.h"
+#include "core/base/trace.h"
+#include "core/io/directory.h"
+#include "core/io/directory_lock.h"
+#include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/compatibility.h"
+#include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/replica_check.h"
+#include "parallel/checkpoint/restore_step.h"
+#include "parallel/checkpoint/retention.h"
+#include "parallel/checkpoint/save_plan.h"
+#include "parallel/checkpoint/save_step.h"
+#include "parallel/checkpoint/step_directory.h"
+#include "parallel/checkpoint/strict_json.h"
+#include "parallel/checkpoint/tensor_reader.h"
+
+namespace trireme {
+
+using namespace checkpoint;
+
+namespace {
+
+std::string holder_line(const std::string& run_id) {
+  const char* job = std::getenv("SLURM_JOB_ID");
+  return fmt::format("run {} host {} pid {} job {}", run_id, host_name(), ::getpid(),
+                     job == nullptr ? "none" : job);
+}
+
+void mark_changed(const ParameterStore& parameters) {
+  for (Parameter* parameter : parameters.parameters()) ++parameter->version;
+}
+
+}  // namespace
+
+struct CheckpointStore::Impl {
+  std::string directory;
+  Communicator& world;
+  CheckpointConfig config;
+  std::unique_ptr<io::DirectoryLock> lock;  ///< of rank 0
+  int64_t history_step = -1;  ///< the newest step that this run continues or has written; -1: none
+  SavePlan plan;              ///< made at the first save
+
+  void make_plan(const std::vector<HeldTensor>& held);
+  RestoreResult restore(const std::string& step_directory, const TrainingState& expected,
+                        const std::vector<HeldTensor>& targets) {
+    return restore_step(world, step_directory, expected, config.allow_data_change, targets);
+  }
+};
+
+void CheckpointStore::Impl::make_plan(const std::vector<HeldTensor>& held) {
+  if (!plan.ranks.empty()) return;
+  const std::vector<std::vector<TensorBox>> by_rank(static_cast<size_t>(world.size()), boxes_of(held));
+  const std::vector<std::string> hashes = agree(world, [&] {
+    plan = plan_save(by_rank);
+    return plan.hash;
+  });
+  for (size_t rank = 1; rank < hashes.size(); ++rank)
+    if (hashes[rank] != hashes[0])
+      throw CommError(
+          fmt::format("rank {} plans another checkpoint than rank 0: their models or layouts differ", rank),
+          ExitCode::kRanksDisagree);
+}
+
+CheckpointStore::CheckpointStore(std::string directory, Communicator& world, const CheckpointConfig& config,
+                                 const std::string& run_id)
+    : impl_(new Impl{std::move(directory), world, config, nullptr, -1, {}}) {
+  agree(world, [&] {
+    if (!is_plain_name(run_id))
+      throw ConfigError(fmt::format("run id '{}': expected letters, digits, '.', '_' or '-'", run_id));
+    if (world.rank() != 0) return std::string();
+    io::make_directories(impl_->directory);
+    impl_->lock = std::make_unique<io::DirectoryLock>(impl_->directory, holder_line(run_id));
+    remove_leftovers(impl_->directory);
+    return std::string();
+  });
+}
+
+CheckpointStore::~CheckpointStore() = default;
+
+const std::string& CheckpointStore::directory() const {
+  return impl_->directory;
+}
+
+bool CheckpointStore::save(Context& context, const TrainingState& state, const ParameterStore& parameters,
+                           const std::vector<OptimizerState>& optimizer) {
+  if (state.step == impl_->history_step) return false;
+  const TraceSpan span(context.trace, "checkpoint/save");
+  const std::vector<HeldTensor> held = held_tensors(parameters, optimizer);
+  impl_->make_plan(held);
+  check_replicas(impl_->world, held);
+  save_step(impl_->world, {impl_->directory, impl_->history_step}, state, held, impl_->plan);
+  impl_->history_step = state.step;
+  if (impl_->world.rank() == 0) remove_old_steps(impl_->directory, impl_->config.keep_last);
+  return true;
+}
+
+std::optional<TrainingState> CheckpointStore::restore_newest(Context& context, const TrainingState& expected,
+                                                             ParameterStore& parameters,
+                                                             std::vector<OptimizerState>& optimizer) {
+  const TraceSpan span(context.trace, "checkpoint/restore");
+  const std::vector<HeldTensor> targets = held_tensors(parameters, optimizer);
+  // Rank 0 lists the steps, so that all ranks try the same ones.
+  const std::vector<std::string> lists = agree(impl_->world, [&] {
+    std::string list;
+    if (impl_->world.rank() == 0)
+      for (const int64_t step : committed_steps(impl_->directory)) list += fmt::format("{} ", step);
+    return list;
+  });
+  std::vector<int64_t> steps;
+  std::istringstream words(lists[0]);
+  for (int64_t step = 0; words >> step;) steps.push_back(step);
+  for (size_t i = steps.size(); i-- > 0;) {
+    const std::string path = impl_->directory + "/" + step_directory_name(steps[i]);
+    RestoreResult result = impl_->restore(path, expected, targets);
+    if (result.damage.empty()) {
+      impl_->history_step = steps[i];
+      mark_changed(parameters);
+      return result.state;
+    }
+    if (impl_->world.rank() == 0)
+      log::warning("checkpoint '{}' cannot be used, trying the one before it: {}", path, result.damage);
+  }
+  if (!steps.empty())
+    throw CheckpointError(
+        fmt::format("every checkpoint in '{}' is damaged; to begin again, use "
+                    "training.resume: never",
+                    impl_->directory));
+  return std::nullopt;
+}
+
+TrainingState CheckpointStore::restore(Context& context, const std::string& step_directory,
+                                       const TrainingState& expected, ParameterStore& parameters,
+                                       std::vector<OptimizerState>& optimizer) {
+  const TraceSpan span(context.trace, "checkpoint/restore");
+  RestoreResult result = impl_->restore(step_directory, expected, held_tensors(parameters, optimizer));
+  if (!result.damage.empty()) throw CheckpointError(result.damage);
+  mark_changed(parameters);
+  const std::filesystem::path parent = std::filesystem::weakly_canonical(step_directory).parent_path();
+  if (parent == std::filesystem::weakly_canonical(impl_->directory)) impl_->history_step = result.state.step;
+  return result.state;
+}
+
+TrainingState read_training_state(const std::string& step_directory) {
+  return load_manifest(step_directory).state;
+}
+
+std::optional<std::string> newest_checkpoint(const std::string& directory) {
+  const std::vector<int64_t> steps = committed_steps(directory);
+  for (size_t i = steps.size(); i-- > 0;) {
+    std::string path = directory + "/" + step_directory_name(steps[i]);
+    try {
+      load_manifest(path);
+      return path;
+    } catch (const NewerFormatError&) {
+      throw;
+    } catch (const CheckpointError& error) {
+      log::warning("checkpoint '{}' cannot be used, trying the one before it: {}", path, error.what());
+    }
+  }
+  return std::nullopt;
+}
+
+void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters) {
+  const TraceSpan span(context.trace, "checkpoint/restore");
+  const std::vector<HeldTensor> targets = held_tensors(parameters, {});
+  const Manifest manifest = load_manifest(step_directory);
+  refuse(step_directory, compare_tensors(manifest, targets, true));
+  read_tensors(step_directory, manifest, targets);
+  mark_changed(parameters);
+}
+
+}  // namespace trireme

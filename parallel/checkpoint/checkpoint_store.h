@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/optim/optimizer.h"
+#include "parallel/checkpoint/checkpoint_config.h"
+#include "parallel/checkpoint/training_state.h"
+#include "parallel/comm/communicator.h"
+
+namespace trireme {
+
+/// Saves and restores a run's `checkpoints` directory (README.md of this folder: format, protocol, faults).
+/// Every call is collective over `world`; what fails on one rank fails on all of them, with the rank, host,
+/// file and cause in the message. Ranks are data-parallel replicas: each holds every tensor.
+class CheckpointStore {
+ public:
+  /// Creates `directory` where it is missing, takes its lock (held until destruction) and removes what dead
+  /// saves left. Errors: exit 73 where it cannot be created or written, or another job holds the
+  /// lock (named). `run_id` as in TrainingState; the same on every rank.
+  CheckpointStore(std::string directory, Communicator& world, const CheckpointConfig& config,
+                  const std::string& run_id);
+  ~CheckpointStore();
+  CheckpointStore(const CheckpointStore&) = delete;
+  CheckpointStore& operator=(const CheckpointStore&) = delete;
+
+  /// Writes and commits step-<state.step>; then removes the oldest steps beyond checkpoint.keep_last. False:
+  /// this store has saved or restored that step already, nothing is written. Steps that another history left
+  /// (later than the one restored) are set aside as abandoned-step-*, never deleted. Errors: CommError (exit
+  /// 76) naming tensor and ranks where replicas differ; otherwise nothing half-written is visible, and
+  /// training may go on.
+  bool save(Context& context, const TrainingState& state, const ParameterStore& parameters,
+            const std::vector<OptimizerState>& optimizer);
+
+  /// Restores the newest sound step into `parameters` (masters and values) and `optimizer`, bit for bit, and
+  /// bumps the version of every parameter; nothing where there is no step. Damaged ones are passed over with
+  /// a warning each. `expected` is this run's state (step, tokens, samples and run ids are ignored). Errors:
+  /// CheckpointError (exit 65) where the step is of another architecture, tokenizer, precision, optimizer or
+  /// data set, lacks tensors or has others (all listed), or where every step is damaged.
+  std::optional<TrainingState> restore_newest(Context& context, const TrainingState& expected,
+                                              ParameterStore& parameters,
+                                              std::vector<OptimizerState>& optimizer);
+
+  /// The same from one step directory, anywhere; damage is an error too.
+  TrainingState restore(Context& context, const std::string& step_directory, const TrainingState& expected,
+                        ParameterStore& parameters, std::vector<OptimizerState>& optimizer);
+
+  const std::string& directory() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The small state of a committed step; reads the manifest only. Not collective. CheckpointError (exit 65)
+/// where the step is missing or damaged.
+TrainingState read_training_state(const std::string& step_directory);
+
+/// The newest step directory whose manifest parses and whose files have their sizes, or nothing. Reads only.
+std::optional<std::string> newest_checkpoint(const std::string& directory);
+
+/// Reads the weights alone (masters and values, in the checkpoint's own precision), for evaluation and
+/// generation. Not collective; optimizer state is left out. Errors as CheckpointStore::restore.
+void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters);
+
+}  // namespace trireme

@@ -1,0 +1,122 @@
+#include "parallel/checkpoint/compatibility.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+
+namespace trireme::checkpoint {
+namespace {
+
+using Json = nlohmann::json;
+
+/// "a.b: 1 in the checkpoint, 2 in this run" for every leaf that differs.
+std::vector<std::string> leaf_differences(const std::string& saved_text, const std::string& expected_text) {
+  const Json saved = Json::parse(saved_text).flatten(),
+             expected = Json::parse(canonical_json(expected_text)).flatten();
+  std::map<std::string, std::pair<std::string, std::string>> leaves;
+  const auto name_of_leaf = [](std::string pointer) {
+    std::replace(pointer.begin(), pointer.end(), '/', '.');
+    return pointer.empty() ? pointer : pointer.substr(1);
+  };
+  for (const auto& [pointer, value] : saved.items())
+    if (!expected.contains(pointer) || expected[pointer] != value)
+      leaves[name_of_leaf(pointer)] = {value.dump(),
+                                       expected.contains(pointer) ? expected[pointer].dump() : "nothing"};
+  for (const auto& [pointer, value] : expected.items())
+    if (!saved.contains(pointer)) leaves[name_of_leaf(pointer)] = {"nothing", value.dump()};
+  std::vector<std::string> lines;
+  for (const auto& [name, values] : leaves)
+    if (!name.empty())
+      lines.push_back(
+          fmt::format("{}: {} in the checkpoint, {} in this run", name, values.first, values.second));
+  return lines;
+}
+
+std::string quoted(const std::string& text) {
+  return text.empty() ? "none" : text;
+}
+
+/// The batch sizes of a resolved configuration, as an object of their own.
+std::string batch_sizes(const std::string& config_text) {
+  const Json config = Json::parse(canonical_json(config_text));
+  Json sizes = Json::object();
+  for (const char* key : {"global_batch_size", "micro_batch_size"})
+    if (const Json::json_pointer pointer(std::string("/training/") + key); config.contains(pointer))
+      sizes["training"][key] = config[pointer];
+  return sizes.dump();
+}
+
+void compare_optimizers(const TrainingState& saved, const TrainingState& expected, Differences& differences) {
+  for (std::string& line : leaf_differences(saved.optimizer_json, expected.optimizer_json)) {
+    auto& list = line.starts_with("optimizer:") ? differences.fatal : differences.told;
+    list.push_back("optimizer." + std::move(line));
+  }
+}
+
+}  // namespace
+
+Differences compare_states(const TrainingState& saved, const TrainingState& expected,
+                           bool allow_data_change) {
+  Differences differences;
+  if (saved.precision != expected.precision)
+    differences.fatal.push_back(
+        fmt::format("precision.dtype: {} in the checkpoint, {} in this run (weights and optimizer state are "
+                    "not converted; train on with precision.dtype: {})",
+                    quoted(saved.precision), quoted(expected.precision), quoted(saved.precision)));
+  for (std::string& line : leaf_differences(saved.architecture_json, expected.architecture_json))
+    differences.fatal.push_back("model." + std::move(line));
+  if (saved.tokenizer_hash != expected.tokenizer_hash)
+    differences.fatal.push_back(fmt::format("tokenizer: {} in the checkpoint, {} in this run",
+                                            quoted(saved.tokenizer_hash), quoted(expected.tokenizer_hash)));
+  compare_optimizers(saved, expected, differences);
+  for (std::string& line : leaf_differences(saved.dataset_json, expected.dataset_json))
+    (allow_data_change ? differences.told : differences.fatal)
+        .push_back("data set: " + std::move(line) +
+                   (allow_data_change ? "" : " (checkpoint.allow_data_change: true allows it)"));
+  for (std::string& line :
+       leaf_differences(batch_sizes(saved.config_json), batch_sizes(expected.config_json)))
+    differences.told.push_back(std::move(line));
+  return differences;
+}
+
+std::vector<std::string> compare_tensors(const Manifest& manifest, const std::vector<HeldTensor>& targets,
+                                         bool weights_only) {
+  std::vector<std::string> lines;
+  std::map<std::pair<Role, std::string>, const SavedTensor*> saved;
+  for (const SavedTensor& tensor : manifest.tensors)
+    if (tensor.tied_to.empty() && !(weights_only && tensor.role.starts_with("optimizer/")))
+      saved[{tensor.role, tensor.name}] = &tensor;
+  for (const HeldTensor& target : targets) {
+    const auto found = saved.find({target.box.role, target.box.name});
+    const std::string name = target.box.role + " " + target.box.name;
+    if (found == saved.end()) {
+      lines.push_back(fmt::format("{} is missing in the checkpoint", name));
+      continue;
+    }
+    const SavedTensor& tensor = *found->second;
+    if (tensor.shape != target.box.global_shape)
+      lines.push_back(fmt::format("{} has shape {} in the checkpoint, {} in this run", name,
+                                  trireme::to_string(tensor.shape),
+                                  trireme::to_string(target.box.global_shape)));
+    if (tensor.dtype != target.box.dtype)
+      lines.push_back(fmt::format("{} is {} in the checkpoint, {} in this run", name, name_of(tensor.dtype),
+                                  name_of(target.box.dtype)));
+    saved.erase(found);
+  }
+  for (const auto& [name, tensor] : saved)
+    lines.push_back(fmt::format("{} {} of the checkpoint is not in this run", name.first, name.second));
+  return lines;
+}
+
+void refuse(const std::string& step_directory, const std::vector<std::string>& differences) {
+  if (differences.empty()) return;
+  throw CheckpointError(
+      fmt::format("'{}' does not fit this run:\n  {}", step_directory, fmt::join(differences, "\n  ")));
+}
+
+}  // namespace trireme::checkpoint

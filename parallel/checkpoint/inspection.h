@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "parallel/checkpoint/manifest.h"
+
+namespace trireme {
+
+/// A line of `trireme checkpoint list`.
+struct StepSummary {
+  int64_t step = 0;
+  std::string path;
+  int64_t num_bytes = 0;  ///< of all files but the manifest
+  int64_t tokens = 0;
+  std::string damage;  ///< of manifest or file sizes (digests are not read); empty: none
+};
+
+/// Committed steps, ascending. IoError where the directory cannot be listed.
+std::vector<StepSummary> list_checkpoints(const std::string& directory);
+
+/// Reads every byte of a step and returns a line for each damage found; empty where all is sound.
+std::vector<std::string> verify_checkpoint(const std::string& step_directory);
+
+}  // namespace trireme

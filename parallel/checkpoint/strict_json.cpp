@@ -1,0 +1,115 @@
+#include "parallel/checkpoint/strict_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+
+namespace trireme::checkpoint {
+namespace {
+
+constexpr int kDeepest = 32;
+constexpr size_t kMostDimensions = 8;
+
+}  // namespace
+
+nlohmann::json parse_strict_json(const std::string& text, const std::string& where) {
+  using Event = nlohmann::json::parse_event_t;
+  std::vector<std::set<std::string>> keys;
+  const auto watch = [&](int depth, Event event, nlohmann::json& parsed) {
+    if (depth > kDeepest) throw CheckpointError(fmt::format("'{}' nests deeper than {}", where, kDeepest));
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
+      throw CheckpointError(fmt::format("'{}' has the key {} twice", where, parsed.dump()));
+    return true;
+  };
+  try {
+    nlohmann::json parsed = nlohmann::json::parse(text, watch);
+    if (!parsed.is_object()) throw CheckpointError(fmt::format("'{}' is not a JSON object", where));
+    return parsed;
+  } catch (const nlohmann::json::exception& error) {
+    throw CheckpointError(fmt::format("'{}' is not valid JSON: {}", where, error.what()));
+  }
+}
+
+bool is_plain_name(const std::string& name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
+void JsonReader::fail(const std::string& expected) const {
+  std::string given = value_.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  if (given.size() > 80) given = given.substr(0, 77) + "...";
+  throw CheckpointError(fmt::format("{}: expected {}, given {}", path_, expected, given));
+}
+
+JsonReader JsonReader::member(const std::string& key) const {
+  if (!value_.is_object()) fail("an object");
+  const auto found = value_.find(key);
+  if (found == value_.end()) throw CheckpointError(fmt::format("{}: '{}' is missing", path_, key));
+  return {*found, path_ + "." + key};
+}
+
+std::string JsonReader::text() const {
+  if (!value_.is_string()) fail("a string");
+  return value_.get<std::string>();
+}
+
+int64_t JsonReader::number(int64_t minimum, int64_t maximum) const {
+  // An unsigned number above the int64 range would wrap into a negative one: refused by the comparison.
+  if (!value_.is_number_integer()) fail("an integer");
+  const auto number = value_.get<int64_t>();
+  if (number < minimum || number > maximum) fail(fmt::format("an integer from {} to {}", minimum, maximum));
+  return number;
+}
+
+Shape JsonReader::shape(int64_t minimum) const {
+  constexpr int64_t kLargestExtent = int64_t{1} << 48;
+  if (!value_.is_array() || value_.empty() || value_.size() > kMostDimensions)
+    fail(fmt::format("an array of 1 to {} integers", kMostDimensions));
+  Shape shape;
+  for (const JsonReader& item : items()) shape.push_back(item.number(minimum, kLargestExtent));
+  return shape;
+}
+
+std::string JsonReader::object_text() const {
+  if (!value_.is_object()) fail("an object");
+  return value_.dump();
+}
+
+std::string JsonReader::hex_digest() const {
+  const std::string digits = text();
+  if (digits.size() != 32 || digits.find_first_not_of("0123456789abcdef") != std::string::npos)
+    fail("32 hexadecimal digits");
+  return digits;
+}
+
+std::string JsonReader::file_name() const {
+  const std::string name = text();
+  if (!is_plain_name(name)) fail("a file name without folders");
+  return name;
+}
+
+std::vector<JsonReader> JsonReader::items() const {
+  if (!value_.is_array()) fail("an array");
+  std::vector<JsonReader> readers;
+  for (size_t i = 0; i < value_.size(); ++i) readers.emplace_back(value_[i], fmt::format("{}[{}]", path_, i));
+  return readers;
+}
+
+std::vector<std::pair<std::string, JsonReader>> JsonReader::members() const {
+  if (!value_.is_object()) fail("an object");
+  std::vector<std::pair<std::string, JsonReader>> readers;
+  for (const auto& [key, value] : value_.items())
+    readers.emplace_back(key, JsonReader(value, path_ + "." + key));
+  return readers;
+}
+
+}  // namespace trireme::checkpoint

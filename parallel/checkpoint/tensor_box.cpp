@@ -1,0 +1,49 @@
+#include "parallel/checkpoint/tensor_box.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace trireme::checkpoint {
+
+std::optional<Box> intersection(const Box& a, const Box& b) {
+  Box shared = a;
+  for (size_t dim = 0; dim < a.offset.size(); ++dim) {
+    const int64_t begin = std::max(a.offset[dim], b.offset[dim]);
+    const int64_t end = std::min(a.offset[dim] + a.extent[dim], b.offset[dim] + b.extent[dim]);
+    if (end <= begin) return std::nullopt;
+    shared.offset[dim] = begin;
+    shared.extent[dim] = end - begin;
+  }
+  return shared;
+}
+
+std::string to_string(const Box& box) {
+  return fmt::format("{}+{}", fmt::join(box.offset, ","), fmt::join(box.extent, ","));
+}
+
+std::string coverage_error(const Shape& shape, std::vector<Box> boxes) {
+  int64_t covered = 0;
+  for (const Box& box : boxes) {
+    if (box.offset.size() != shape.size() || box.extent.size() != shape.size())
+      return fmt::format("box {} has not {} dimensions", to_string(box), shape.size());
+    for (size_t dim = 0; dim < shape.size(); ++dim)
+      if (box.offset[dim] < 0 || box.extent[dim] < 1 || box.extent[dim] > shape[dim] ||
+          box.offset[dim] > shape[dim] - box.extent[dim])
+        return fmt::format("box {} is not inside {}", to_string(box), trireme::to_string(shape));
+    covered += box.num_elements();
+  }
+  // Sorted by the first dimension, a box can only meet those that begin before it ends.
+  std::sort(boxes.begin(), boxes.end(), [](const Box& a, const Box& b) { return a.offset < b.offset; });
+  for (size_t i = 0; i < boxes.size(); ++i)
+    for (size_t j = i + 1; j < boxes.size() && boxes[j].offset[0] < boxes[i].offset[0] + boxes[i].extent[0];
+         ++j)
+      if (intersection(boxes[i], boxes[j]))
+        return fmt::format("boxes {} and {} overlap", to_string(boxes[i]), to_string(boxes[j]));
+  if (covered != trireme::num_elements(shape))
+    return fmt::format("boxes cover {} of {} elements", covered, trireme::num_elements(shape));
+  return "";
+}
+
+}  // namespace trireme::checkpoint

@@ -1,0 +1,183 @@
+#include "parallel/checkpoint/tensor_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <span>
+
+#include "core/base/check.h"
+#include "core/base/error.h"
+#include "core/io/digest.h"
+#include "core/io/file.h"
+
+namespace trireme::checkpoint {
+namespace {
+
+using Bytes = std::span<const std::byte>;
+
+constexpr int64_t kLargestRead = int64_t{64} << 20;
+constexpr int64_t kLargestGap = int64_t{256} << 10;
+
+/// A block of a saved box, and whom it is for.
+struct Block {
+  const SavedTensor* tensor = nullptr;
+  const SavedBox* saved = nullptr;
+  const HeldTensor* target = nullptr;  ///< null: only to be checked
+  int64_t begin = 0;                   ///< first byte in the box
+  int64_t num_bytes = 0;
+
+  int64_t file_begin() const { return saved->file_offset + begin; }
+  int64_t file_end() const { return file_begin() + num_bytes; }
+};
+
+/// Row-major distance, in bytes, between neighbours in each dimension of a box.
+Shape byte_strides(const Shape& extent, int64_t element) {
+  Shape strides(extent.size());
+  for (size_t dim = extent.size(); dim-- > 0;) {
+    strides[dim] = element;
+    element *= extent[dim];
+  }
+  return strides;
+}
+
+/// First and last byte (in the saved box) of what the target wants of it.
+std::pair<int64_t, int64_t> wanted_bytes(const SavedBox& saved, const Box& shared, int64_t element) {
+  const Shape strides = byte_strides(saved.box.extent, element);
+  int64_t first = 0, last = element;
+  for (size_t dim = 0; dim < strides.size(); ++dim) {
+    first += (shared.offset[dim] - saved.box.offset[dim]) * strides[dim];
+    last += (shared.offset[dim] + shared.extent[dim] - 1 - saved.box.offset[dim]) * strides[dim];
+  }
+  return {first, last};
+}
+
+void add_blocks(std::vector<Block>& blocks, const Manifest& manifest, const Block& whole, int64_t first,
+                int64_t last) {
+  const int64_t size = manifest.block_bytes;
+  for (int64_t begin = first / size * size; begin < last; begin += size) {
+    blocks.push_back(whole);
+    blocks.back().begin = begin;
+    blocks.back().num_bytes = std::min(size, whole.saved->num_bytes - begin);
+  }
+}
+
+/// Copies the part of the block that the target wants.
+void copy_block(const Block& block, Bytes bytes) {
+  const HeldTensor& target = *block.target;
+  const Box& from = block.saved->box;
+  const Box& to = target.box.box;
+  const Box shared = *intersection(from, to);
+  const int64_t element = size_of(block.tensor->dtype);
+  const Shape strides = byte_strides(from.extent, element);
+  const size_t last_dim = shared.offset.size() - 1;
+  const int64_t run_bytes = shared.extent[last_dim] * element;
+
+  // Only the rows of dimension 0 that meet the block are walked.
+  Shape index(shared.offset.size(), 0);  // in `shared`, dimension by dimension
+  int64_t end_row = 1;
+  if (last_dim > 0) {
+    const int64_t lead = shared.offset[0] - from.offset[0];
+    index[0] = std::max<int64_t>(0, block.begin / strides[0] - lead);
+    end_row = std::min(shared.extent[0], (block.begin + block.num_bytes - 1) / strides[0] - lead + 1);
+  }
+  while (index[0] < end_row) {
+    int64_t position = 0, target_row = 0;
+    for (size_t dim = 0; dim <= last_dim; ++dim) {
+      const int64_t coordinate = shared.offset[dim] + index[dim];
+      position += (coordinate - from.offset[dim]) * strides[dim];
+      if (dim < last_dim) target_row = target_row * to.extent[dim] + coordinate - to.offset[dim];
+    }
+    const int64_t begin = std::max(position, block.begin);
+    const int64_t end = std::min(position + run_bytes, block.begin + block.num_bytes);
+    if (begin < end) {
+      const int64_t column = (shared.offset[last_dim] - to.offset[last_dim]) * element;
+      std::byte* row = target.data.raw() + target_row * target.data.row_stride() * element;
+      std::memcpy(row + column + (begin - position), bytes.data() + (begin - block.begin),
+                  static_cast<size_t>(end - begin));
+    }
+    if (last_dim == 0) break;
+    size_t dim = last_dim;
+    while (dim-- > 0 && ++index[dim] == shared.extent[dim] && dim > 0) index[dim] = 0;
+  }
+}
+
+/// A line that says what is wrong with a block, or nothing.
+std::string damage_of(const std::string& path, const Manifest& manifest, const Block& block, Bytes bytes) {
+  const std::string actual = io::digest_of(bytes);
+  const std::string& expected = block.saved->digests[static_cast<size_t>(block.begin / manifest.block_bytes)];
+  if (actual == expected) return "";
+  return fmt::format(
+      "'{}' is damaged: {} {}, box {}, bytes {} to {} of the file have digest {} instead of {}", path,
+      block.tensor->role, block.tensor->name, to_string(block.saved->box), block.file_begin(),
+      block.file_end(), actual, expected);
+}
+
+/// Calls `use(block, its bytes)` for all blocks of one file, with few and large reads.
+template <class Use>
+void read_blocks(const io::File& file, std::vector<Block>& blocks, const Use& use) {
+  std::sort(blocks.begin(), blocks.end(),
+            [](const Block& a, const Block& b) { return a.file_begin() < b.file_begin(); });
+  std::vector<std::byte> buffer;
+  for (size_t first = 0, next = 0; first < blocks.size(); first = next) {
+    const int64_t begin = blocks[first].file_begin();
+    int64_t end = blocks[first].file_end();
+    for (next = first + 1; next < blocks.size(); ++next) {
+      if (blocks[next].file_begin() - end > kLargestGap || blocks[next].file_end() - begin > kLargestRead)
+        break;
+      end = std::max(end, blocks[next].file_end());
+    }
+    buffer.resize(static_cast<size_t>(end - begin));
+    file.read_at(begin, buffer);
+    for (size_t i = first; i < next; ++i)
+      use(blocks[i], Bytes(buffer).subspan(static_cast<size_t>(blocks[i].file_begin() - begin),
+                                           static_cast<size_t>(blocks[i].num_bytes)));
+  }
+}
+
+}  // namespace
+
+void read_tensors(const std::string& step_directory, const Manifest& manifest,
+                  const std::vector<HeldTensor>& targets) {
+  std::map<std::pair<Role, std::string>, const SavedTensor*> saved_tensors;
+  for (const SavedTensor& tensor : manifest.tensors) saved_tensors[{tensor.role, tensor.name}] = &tensor;
+  std::map<std::string, std::vector<Block>> blocks;  // by file
+  for (const HeldTensor& target : targets) {
+    const auto found = saved_tensors.find({target.box.role, target.box.name});
+    TRIREME_ASSERT(found != saved_tensors.end(), target.box.name + " is not in the checkpoint");
+    const SavedTensor& tensor = *found->second;
+    for (const SavedBox& saved : tensor.boxes) {
+      const std::optional<Box> shared = intersection(saved.box, target.box.box);
+      if (!shared) continue;
+      const auto [first, last] = wanted_bytes(saved, *shared, size_of(tensor.dtype));
+      add_blocks(blocks[saved.file], manifest, {&tensor, &saved, &target, 0, 0}, first, last);
+    }
+  }
+  for (auto& [name, list] : blocks) {
+    const io::File file = io::File::open_to_read(step_directory + "/" + name);
+    read_blocks(file, list, [&](const Block& block, Bytes bytes) {
+      if (const std::string damage = damage_of(file.path(), manifest, block, bytes); !damage.empty())
+        throw CheckpointError(damage);
+      copy_block(block, bytes);
+    });
+  }
+}
+
+std::vector<std::string> check_blocks(const std::string& step_directory, const Manifest& manifest,
+                                      const std::string& file_name) {
+  std::vector<Block> blocks;
+  for (const SavedTensor& tensor : manifest.tensors)
+    for (const SavedBox& saved : tensor.boxes)
+      if (saved.file == file_name)
+        add_blocks(blocks, manifest, {&tensor, &saved, nullptr, 0, 0}, 0, saved.num_bytes);
+  std::vector<std::string> lines;
+  const io::File file = io::File::open_to_read(step_directory + "/" + file_name);
+  read_blocks(file, blocks, [&](const Block& block, Bytes bytes) {
+    if (std::string damage = damage_of(file.path(), manifest, block, bytes); !damage.empty())
+      lines.push_back(std::move(damage));
+  });
+  return lines;
+}
+
+}  // namespace trireme::checkpoint

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace trireme {
+
+/// The small state of a run: all that a checkpoint holds beside tensors. The `*_json` members are JSON
+/// objects; key order and spaces do not matter. Random numbers and the data order are pure functions of
+/// (seed, step, samples), so no random state is saved.
+struct TrainingState {
+  int64_t step = 0;                      ///< optimizer steps done
+  int64_t tokens = 0;                    ///< consumed so far
+  int64_t samples = 0;                   ///< consumed so far: the data position
+  std::string run_id;                    ///< of this process group's run: letters, digits, '.', '_' and '-'
+  std::string parent_run_id;             ///< of the run it was restored from; empty: none
+  std::string precision;                 ///< "fp32", "bf16", "fp64": must be equal at restore
+  std::string config_json = "{}";        ///< the whole resolved configuration
+  std::string architecture_json = "{}";  ///< the resolved section `model`: must be equal at restore
+  std::string tokenizer_hash;            ///< must be equal at restore; empty: no tokenizer
+  /// Fingerprints, weights and shuffle seed: must be equal at restore unless checkpoint.allow_data_change.
+  std::string dataset_json = "{}";
+  /// Section `optimizer`: the key `optimizer` (its kind) must be equal at restore, others are told.
+  std::string optimizer_json = "{}";
+  std::string schedule_json = "{}";     ///< learning-rate schedule where it has state of its own
+  std::string loss_scaler_json = "{}";  ///< loss scale where there is one
+  std::string mesh_json = "{}";         ///< sizes of the axes at save; free to differ at restore
+};
+
+}  // namespace trireme

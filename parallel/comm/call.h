@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+
+#include "parallel/comm/communicator.h"
+
+namespace trireme::comm {
+
+enum class CallKind : int32_t {
+  kAllReduce,
+  kAllGather,
+  kReduceScatter,
+  kAllToAll,
+  kBroadcast,
+  kSend,
+  kReceive,
+  kBarrier
+};
+const char* name_of(CallKind kind);
+
+/// The arguments of one communication. all_reduce and broadcast work in place: input and output are the same
+/// tensor; send has only an input, receive only an output, barrier neither.
+struct Call {
+  CallKind kind = CallKind::kBarrier;
+  Tensor input;
+  Tensor output;
+  ReduceOp op = ReduceOp::kSum;
+  int peer = -1;  ///< root, destination or source
+  int tag = 0;
+
+  const Tensor& payload() const { return input.defined() ? input : output; }
+  std::string describe() const;  ///< "all_reduce of 1000 float32"
+};
+
+/// Who called and when; what an error message names.
+struct CallSite {
+  std::string group;
+  std::string host;
+  int rank = 0;
+  int size = 1;
+  int64_t step = 0;
+  int64_t sequence = 0;  ///< of the group's operations, from 1
+
+  std::string describe(const Call& call) const;
+};
+
+/// The part of `count` elements that rank `part` of `num_parts` reduces: equal parts that start on cache
+/// lines, so the last ones may be shorter or empty.
+struct Slice {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t length() const { return end - begin; }
+};
+Slice slice_of(int64_t count, int64_t element_size, int part, int num_parts);
+
+}  // namespace trireme::comm

@@ -1,0 +1,209 @@
+// Tiny GPT-2 and Llama models against Hugging Face Transformers and torch.optim.AdamW: make_gpt_fixtures.py
+// wrote what they compute.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/io/safetensors.h"
+#include "core/ops/elementwise.h"
+#include "core/optim/clip.h"
+#include "core/optim/optimizer.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tiny_models.h"
+
+namespace trireme::testing {
+namespace {
+
+constexpr int64_t kBatch = 3, kLength = 9;
+
+GptConfig gpt2() {
+  GptConfig config;
+  config.num_layers = 2;
+  config.hidden_size = 32;
+  config.num_attention_heads = 4;
+  config.vocab_size = 37;
+  config.max_position_embeddings = 16;
+  config.resolve(0, kLength);
+  return config;
+}
+
+GptConfig llama() {
+  GptConfig config = gpt2();
+  config.ffn_hidden_size = 48;
+  config.num_query_groups = 2;
+  config.position_embedding_type = PositionEmbedding::kRope;
+  config.normalization = Normalization::kRmsNorm;
+  config.activation = FeedForwardActivation::kSwiglu;
+  config.add_bias_linear = false;
+  config.untie_embeddings_and_output_weights = true;
+  config.resolve(0, kLength);
+  return config;
+}
+
+/// max|a-b| of one tensor and max|b|.
+struct Difference {
+  double error = 0, largest = 0;
+};
+Difference difference(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.shape(), b.shape());
+  Difference result;
+  for (int64_t i = 0; i < b.num_elements(); ++i) {
+    const double error = std::abs(element(a, i) - element(b, i));
+    result.error =
+        std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(result.error, error);
+    result.largest = std::max(result.largest, std::abs(element(b, i)));
+  }
+  return result;
+}
+
+class Oracle {
+ public:
+  Oracle(const std::string& name, const GptConfig& config, Precision precision)
+      : file_(std::string(TRIREME_FIXTURE_DIR) + "/oracle/" + name + ".safetensors"),
+        tiny_(context_, config, precision),
+        tokens_(tensor("tokens")),
+        targets_(tensor("targets")) {
+    for (Parameter* parameter : tiny_.store->parameters())
+      for (size_t i = 0; i < parameter->pieces.size(); ++i) {
+        const Tensor given = tensor("initial/" + parameter->pieces[i].name);
+        EXPECT_EQ(given.shape(), parameter->pieces[i].global_shape) << parameter->pieces[i].name;
+        Tensor master = parameter->piece(parameter->master, i), value = parameter->piece(parameter->value, i);
+        ops::cast(context_, given, master);
+        ops::cast(context_, given, value);
+      }
+    OptimizerConfig optimizer_config;
+    optimizer_config.weight_decay = 0.1;
+    optimizer_config.adam_beta2 = 0.95;
+    optimizer_ = make_optimizer(context_, optimizer_config, *tiny_.store);
+  }
+
+  Tensor tensor(const std::string& name) { return file_.read(context_, name, MemoryCategory::kWorkspace); }
+
+  Batch batch(int64_t step) {
+    Batch batch;
+    batch.tokens = tokens_.slice(0, step, 1).reshape({kBatch, kLength});
+    batch.targets = targets_.slice(0, step, 1).reshape({kBatch, kLength});
+    batch.positions = context_.workspace({kBatch, kLength}, DType::kInt32);
+    for (int i = 0; i < kBatch * kLength; ++i) {
+      batch.positions.data<int32_t>()[i] = i % kLength;
+      batch.num_targets += batch.targets.data<int32_t>()[i] >= 0 ? 1 : 0;
+    }
+    batch.sample_ids = context_.zeros({kBatch}, DType::kInt64, MemoryCategory::kWorkspace);
+    return batch;
+  }
+
+  Tensor logits() {
+    const Batch first = batch(0);
+    ForwardPass pass{.batch = first};
+    return tiny_.model->logits(context_, pass, false).reshape({kBatch * kLength, 37});
+  }
+
+  /// One training step; gives the mean loss and the gradient norm.
+  std::pair<double, double> step(int64_t index) {
+    const Batch micro_batch = batch(index);
+    ForwardPass pass{.batch = micro_batch, .loss_scale = 1.0 / static_cast<double>(micro_batch.num_targets)};
+    tiny_.store->begin_accumulation();
+    const Variable loss = tiny_.model->loss(context_, pass);
+    Tensor one = context_.workspace({1}, loss.value().dtype());
+    ops::fill(context_, one, 1.0);
+    backward(context_, {{loss, one}});
+    tiny_.store->finish_accumulation(context_);
+    const double norm = gradient_norm(context_, *tiny_.store);
+    EXPECT_EQ(pass.loss_count, micro_batch.num_targets);
+    EXPECT_NEAR(element(loss.value(), 0), pass.loss_sum * pass.loss_scale, 1e-6);
+    optimizer_->step(context_, *tiny_.store, 1e-2, index + 1, clip_factor(norm, 1.0));
+    return {pass.loss_sum * pass.loss_scale, norm};
+  }
+
+  /// The largest error of a logical tensor: max|a-b| / max(max|b|, 1e-3 x the model's largest max|b|).
+  double worst_error(const std::string& prefix, Tensor Parameter::*which, bool without_key_biases) {
+    std::vector<Difference> differences;
+    double largest = 0;
+    for (Parameter* parameter : tiny_.store->parameters())
+      for (size_t i = 0; i < parameter->pieces.size(); ++i) {
+        const std::string& name = parameter->pieces[i].name;
+        if (without_key_biases && name.ends_with("key.bias")) continue;
+        differences.push_back(difference(parameter->piece(parameter->*which, i), tensor(prefix + name)));
+        largest = std::max(largest, differences.back().largest);
+      }
+    double worst = 0;
+    for (const Difference& each : differences)
+      worst = std::max(worst, each.error / std::max(each.largest, 1e-3 * largest));
+    return worst;
+  }
+
+  Context context_;
+  SafetensorsFile file_;
+  TinyModel tiny_;
+  Tensor tokens_, targets_;
+  std::unique_ptr<Optimizer> optimizer_;
+};
+
+struct Bounds {
+  double logits, gradients, weights;
+};
+
+void expect_agreement(const std::string& name, const GptConfig& config, Precision precision, Bounds bounds) {
+  Oracle oracle(name, config, precision);
+  const Tensor expected_logits = oracle.tensor("logits").reshape({kBatch * kLength, 37});
+  const Difference logits = difference(oracle.logits(), expected_logits);
+  EXPECT_LE(logits.error / logits.largest, bounds.logits) << "logits";
+
+  const Tensor losses = oracle.tensor("losses"), norms = oracle.tensor("norms");
+  // A key bias moves every score of a query alike, so its true gradient is zero and Adam amplifies rounding.
+  const bool without_key_biases = precision != Precision::kFp64;
+  double gradients = 0, after_1 = 0;
+  for (int64_t step = 0; step < 10; ++step) {
+    const auto [loss, norm] = oracle.step(step);
+    EXPECT_NEAR(loss, element(losses, step), bounds.gradients * 10) << "step " << step;
+    EXPECT_NEAR(norm / element(norms, step), 1.0, bounds.gradients * 10) << "step " << step;
+    if (step > 0) continue;
+    gradients = oracle.worst_error("gradient/", &Parameter::gradient, false);
+    after_1 = oracle.worst_error("after_1/", &Parameter::master, without_key_biases);
+  }
+  const double after_10 = oracle.worst_error("after_10/", &Parameter::master, without_key_biases);
+  EXPECT_LE(gradients, bounds.gradients);
+  EXPECT_LE(after_1, bounds.weights);
+  EXPECT_LE(after_10, bounds.weights);
+  std::printf("%s: logits %.1e, gradients %.1e, weights after 1 step %.1e, after 10 %.1e\n", name.c_str(),
+              logits.error / logits.largest, gradients, after_1, after_10);
+}
+
+TEST(GptOracle, Gpt2InFp64AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("gpt2", gpt2(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+}
+
+TEST(GptOracle, LlamaInFp64AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("llama", llama(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+}
+
+TEST(GptOracle, Gpt2InFp32AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("gpt2", gpt2(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(GptOracle, LlamaInFp32AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("llama", llama(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(GptOracle, LogitsInBf16AreAsExactAsHuggingFaces) {
+  for (const auto& [name, config] : {std::pair{"gpt2", gpt2()}, std::pair{"llama", llama()}}) {
+    Oracle oracle(name, config, Precision::kBf16);
+    const Tensor logits = oracle.logits();
+    const Tensor expected = oracle.tensor("logits").reshape({kBatch * kLength, 37});
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < expected.num_elements(); ++i) {
+      error += std::pow(element(logits, i) - element(expected, i), 2);
+      norm += std::pow(element(expected, i), 2);
+    }
+    const double theirs = element(oracle.tensor("bf16_error"), 0);
+    std::printf("%s in bf16: relative L2 error of logits %.2e, Transformers' own %.2e\n", name,
+                std::sqrt(error / norm), theirs);
+    EXPECT_LE(std::sqrt(error / norm), 1.1 * theirs) << name;
+  }
+}
+
+}  // namespace
+}  // namespace trireme::testing

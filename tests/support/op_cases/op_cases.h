@@ -1,0 +1,20 @@
+#pragma once
+
+#include "tests/support/op_case.h"
+
+namespace trireme::testing {
+
+/// One function per operation family; op_cases() concatenates them.
+std::vector<OpCase> gemm_cases();
+std::vector<OpCase> attention_cases();
+std::vector<OpCase> cross_entropy_cases();
+std::vector<OpCase> elementwise_cases();
+std::vector<OpCase> reduce_cases();
+std::vector<OpCase> norm_cases();
+std::vector<OpCase> activation_cases();
+std::vector<OpCase> rotary_cases();
+std::vector<OpCase> embedding_cases();
+std::vector<OpCase> dropout_cases();
+std::vector<OpCase> optimizer_cases();
+
+}  // namespace trireme::testing

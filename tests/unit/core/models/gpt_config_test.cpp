@@ -1,0 +1,73 @@
+#include "core/models/gpt_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(GptConfig, DerivesWhatIsLeftAtZero) {
+  GptConfig config;
+  config.resolve(50257, 512);
+  EXPECT_EQ(config.ffn_hidden_size, 3072);
+  EXPECT_EQ(config.num_query_groups, 12);
+  EXPECT_EQ(config.kv_channels, 64);
+  EXPECT_EQ(config.vocab_size, 50257);
+  EXPECT_EQ(config.max_position_embeddings, 512);
+}
+
+TEST(GptConfig, KeepsWhatIsGiven) {
+  GptConfig config;
+  config.ffn_hidden_size = 100;
+  config.num_query_groups = 4;
+  config.kv_channels = 32;
+  config.vocab_size = 50304;
+  config.max_position_embeddings = 2048;
+  config.resolve(50257, 512);
+  EXPECT_EQ(config.ffn_hidden_size, 100);
+  EXPECT_EQ(config.num_query_groups, 4);
+  EXPECT_EQ(config.kv_channels, 32);
+  EXPECT_EQ(config.vocab_size, 50304);
+  EXPECT_EQ(config.max_position_embeddings, 2048);
+}
+
+std::string message_of(GptConfig config, int64_t tokenizer_vocab_size, int64_t seq_length) {
+  try {
+    config.resolve(tokenizer_vocab_size, seq_length);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(GptConfig, ReportsEveryContradictionAtOnce) {
+  GptConfig config;
+  config.hidden_size = 100;
+  config.num_query_groups = 5;
+  config.vocab_size = 10;
+  config.max_position_embeddings = 16;
+  const std::string message = message_of(config, 50257, 512);
+  EXPECT_THAT(message, HasSubstr("model.hidden_size 100 is not a multiple of model.num_attention_heads 12"));
+  EXPECT_THAT(message,
+              HasSubstr("model.num_attention_heads 12 is not a multiple of model.num_query_groups 5"));
+  EXPECT_THAT(message, HasSubstr("model.vocab_size 10 is smaller than the tokenizer's vocabulary of 50257"));
+  EXPECT_THAT(message, HasSubstr("data.seq_length 512 is longer than model.max_position_embeddings 16"));
+}
+
+TEST(GptConfig, RefusesAnOddHeadWithRope) {
+  GptConfig config;
+  config.kv_channels = 7;
+  config.position_embedding_type = PositionEmbedding::kRope;
+  EXPECT_THAT(message_of(config, 10, 8), HasSubstr("must be even, given 7"));
+}
+
+TEST(GptConfig, AsksForAVocabularyWhereThereIsNone) {
+  EXPECT_THAT(message_of(GptConfig(), 0, 8), HasSubstr("model.vocab_size is 0"));
+}
+
+}  // namespace
+}  // namespace trireme

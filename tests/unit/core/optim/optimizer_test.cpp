@@ -1,0 +1,137 @@
+#include "core/optim/optimizer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/nn/parameters.h"
+#include "core/optim/clip.h"
+#include "tests/support/gradient_check.h"
+
+namespace trireme::testing {
+namespace {
+
+/// One matrix with decay, one vector without.
+class Optimizers : public ::testing::Test {
+ protected:
+  ParameterStore& store(Precision precision) {
+    PrecisionConfig precision_config;
+    precision_config.dtype = precision;
+    store_ = std::make_unique<ParameterStore>(context_, std::vector<Parameter*>{&matrix_, &vector_},
+                                              precision_config);
+    store_->initialize(context_, 1);
+    return *store_;
+  }
+  void draw_gradients(uint64_t seed) {
+    fill_normal(matrix_.gradient, seed);
+    fill_normal(vector_.gradient, seed + 1);
+  }
+  Context context_;
+  Parameter matrix_ = nn::whole_parameter("matrix", {3, 5}, nn::normal(1.0), true);
+  Parameter vector_ = nn::whole_parameter("vector", {7}, nn::ones(), false);
+  std::unique_ptr<ParameterStore> store_;
+};
+
+TEST_F(Optimizers, AdamWFollowsItsFormulaInBothDecayGroups) {
+  ParameterStore& store = this->store(Precision::kFp64);
+  OptimizerConfig config;
+  config.weight_decay = 0.3;
+  const auto optimizer = make_optimizer(context_, config, store);
+  for (Parameter* parameter : {&matrix_, &vector_}) {
+    const double decay = parameter == &matrix_ ? 0.3 : 0.0;
+    const auto index = static_cast<size_t>(parameter == &matrix_ ? 1 : 0);  // flat order is reversed
+    EXPECT_EQ(store.parameters()[index], parameter);
+    store.initialize(context_, 1);
+    double w = element(parameter->master, 2), m = 0, v = 0;
+    for (OptimizerState& state : optimizer->state()) fill_normal(state.flat, 1, 0.0);
+    for (int64_t step = 1; step <= 3; ++step) {
+      draw_gradients(static_cast<uint64_t>(10 * step));
+      const double g = element(parameter->gradient, 2) * 0.5;
+      w *= 1 - 0.01 * decay;
+      m = 0.9 * m + 0.1 * g;
+      v = 0.95 * v + 0.05 * g * g;
+      const double t = static_cast<double>(step);
+      w -= 0.01 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.95, t))) + 1e-8);
+      optimizer->step(context_, store, 0.01, step, 0.5);
+      EXPECT_NEAR(element(parameter->master, 2), w, 1e-14);
+      EXPECT_NEAR(element(store.view(optimizer->state()[0].flat, index), 2), m, 1e-15);
+      EXPECT_NEAR(element(store.view(optimizer->state()[1].flat, index), 2), v, 1e-15);
+    }
+  }
+}
+
+TEST_F(Optimizers, SgdFollowsItsFormulaWithMomentum) {
+  ParameterStore& store = this->store(Precision::kFp64);
+  OptimizerConfig config;
+  config.optimizer = OptimizerKind::kSgd;
+  config.weight_decay = 0.3;
+  config.sgd_momentum = 0.8;
+  const auto optimizer = make_optimizer(context_, config, store);
+  ASSERT_EQ(optimizer->state().size(), 1u);
+  EXPECT_EQ(optimizer->state()[0].name, "momentum_buffer");
+  double w = element(matrix_.master, 4), buffer = 0;
+  for (int64_t step = 1; step <= 3; ++step) {
+    draw_gradients(static_cast<uint64_t>(10 * step));
+    const double g = element(matrix_.gradient, 4) * 0.5 + 0.3 * w;
+    buffer = step == 1 ? g : 0.8 * buffer + g;
+    w -= 0.01 * buffer;
+    optimizer->step(context_, store, 0.01, step, 0.5);
+    EXPECT_NEAR(element(matrix_.master, 4), w, 1e-14);
+  }
+}
+
+TEST_F(Optimizers, SgdWithoutMomentumKeepsNoState) {
+  OptimizerConfig config;
+  config.optimizer = OptimizerKind::kSgd;
+  config.sgd_momentum = 0;
+  ParameterStore& store = this->store(Precision::kFp32);
+  const auto optimizer = make_optimizer(context_, config, store);
+  EXPECT_TRUE(optimizer->state().empty());
+  draw_gradients(1);
+  const double before = element(vector_.master, 0);
+  optimizer->step(context_, store, 0.1, 1, 1.0);
+  EXPECT_NEAR(element(vector_.master, 0), before - 0.1 * element(vector_.gradient, 0), 1e-6);
+}
+
+TEST_F(Optimizers, WriteTheRoundedCopyInBf16AndBumpVersions) {
+  for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd}) {
+    ParameterStore& store = this->store(Precision::kBf16);
+    OptimizerConfig config;
+    config.optimizer = kind;
+    const auto optimizer = make_optimizer(context_, config, store);
+    draw_gradients(1);
+    const uint64_t version = matrix_.version;
+    optimizer->step(context_, store, 0.01, 1, 1.0);
+    EXPECT_EQ(matrix_.version, version + 1);
+    for (int64_t i = 0; i < 15; ++i)
+      EXPECT_EQ(element(matrix_.value, i),
+                static_cast<float>(bfloat16(static_cast<float>(element(matrix_.master, i)))));
+  }
+}
+
+TEST_F(Optimizers, LeaveTheGapsBetweenParametersAtZero) {
+  ParameterStore& store = this->store(Precision::kBf16);
+  const auto optimizer = make_optimizer(context_, {}, store);
+  draw_gradients(1);
+  optimizer->step(context_, store, 0.01, 1, 1.0);
+  for (int64_t i = 7; i < store.offset(1); ++i) {
+    EXPECT_EQ(element(store.masters(), i), 0.0);
+    EXPECT_EQ(element(store.values(), i), 0.0);
+  }
+}
+
+TEST_F(Optimizers, ClipByTheGlobalNorm) {
+  ParameterStore& store = this->store(Precision::kFp64);
+  draw_gradients(1);
+  double squares = 0;
+  for (const Parameter* parameter : {&matrix_, &vector_})
+    for (int64_t i = 0; i < parameter->gradient.num_elements(); ++i)
+      squares += std::pow(element(parameter->gradient, i), 2);
+  EXPECT_NEAR(gradient_norm(context_, store), std::sqrt(squares), 1e-12);
+  EXPECT_EQ(clip_factor(0.5, 1.0), 1.0);
+  EXPECT_DOUBLE_EQ(clip_factor(4.0, 1.0), 1.0 / (4.0 + 1e-6));
+  EXPECT_EQ(clip_factor(4.0, 0.0), 1.0);
+}
+
+}  // namespace
+}  // namespace trireme::testing

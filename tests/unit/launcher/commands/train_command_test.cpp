@@ -1,0 +1,209 @@
+// The command itself, from a run file to files on disk.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/support/run_program.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::ProgramResult;
+using testing::read_file;
+using testing::run_program;
+using testing::TemporaryFolder;
+
+constexpr const char* kRun =
+    "model: {num_layers: 1, hidden_size: 16, num_attention_heads: 2, vocab_size: 64}\n"
+    "data: {source: synthetic, seq_length: 16}\n"
+    "training: {train_iters: 6, micro_batch_size: 2, global_batch_size: 4, num_threads: 1, peak_tflops: 1,\n"
+    "           log_interval: 1}\n"
+    "optimizer: {lr: 1e-3}\n";
+
+std::vector<json> metrics_of(const fs::path& output) {
+  std::istringstream text(read_file(output / "metrics.jsonl"));
+  std::vector<json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+std::vector<double> losses_of(const fs::path& output) {
+  std::vector<double> losses;
+  for (const json& line : metrics_of(output))
+    if (line.contains("loss")) losses.push_back(line["loss"]);
+  return losses;
+}
+
+ProgramResult trireme(const TemporaryFolder& folder, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), TRIREME_BINARY);
+  return run_program(arguments, folder.path());
+}
+
+TEST(TrainCommand, SaysWhatItDoesAndEvaluatesToTheSameLossAfterwards) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  const ProgramResult result = trireme(folder, {"train", "run.yaml"});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  for (const char* text :
+       {"ranks: 1 on 1 host, 1 thread each, ", "model: ", "memory of a rank, predicted: ",
+        "batch: 1 rank x 2 micro-batches x 2 samples = 4 samples = 64 tokens a step\n", "starts at step 0\n",
+        "step 6/6  loss ", "validation loss ", "checkpoint saved in", "done: step 6, "})
+    EXPECT_NE(result.out.find(text), std::string::npos) << text << "\n" << result.out;
+  EXPECT_EQ(losses_of(folder.path() / "runs/run").size(), 6u);
+
+  const ProgramResult evaluated = trireme(folder, {"evaluate", "runs/run"});
+  ASSERT_EQ(evaluated.exit_code, 0) << evaluated.error;
+  const json answer = json::parse(evaluated.out), last = metrics_of(folder.path() / "runs/run").back();
+  EXPECT_EQ(answer["validation_loss"], last["validation_loss"]);
+  EXPECT_EQ(answer["tokens"], last["validation_tokens"]);
+  EXPECT_EQ(answer["step"], 6);
+}
+
+TEST(TrainCommand, ASignalSavesExits75AndTheSameCommandGoesOn) {
+  for (const int signal : {SIGUSR1, SIGTERM}) {
+    const TemporaryFolder folder;
+    folder.write("run.yaml", kRun);
+    const std::string start =
+        std::string(TRIREME_BINARY) + " train run.yaml --set train_iters=100000 & pid=$!; ";
+    const std::string wait_for_a_step = "while [ ! -s runs/run/metrics.jsonl ]; do sleep 0.01; done; ";
+    const std::string stop = "kill -" + std::to_string(signal) + " $pid; wait $pid";
+    const ProgramResult stopped = run_program({"bash", "-c", start + wait_for_a_step + stop}, folder.path());
+    EXPECT_EQ(stopped.exit_code, 75) << stopped.error;
+    EXPECT_NE(stopped.out.find("stopped by a signal after step "), std::string::npos);
+    const size_t steps = losses_of(folder.path() / "runs/run").size();
+    EXPECT_GE(steps, 1u);
+    const ProgramResult resumed =
+        trireme(folder, {"train", "run.yaml", "--set", "train_iters=" + std::to_string(steps + 2)});
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.error;
+    EXPECT_NE(resumed.out.find("resumed from the checkpoint of step " + std::to_string(steps) + "\n"),
+              std::string::npos);
+    EXPECT_EQ(losses_of(folder.path() / "runs/run").size(), steps + 2);
+  }
+}
+
+TEST(TrainCommand, TextBecomesADataSetAModelAndTextAgain) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "the quick brown fox jumps over the lazy dog\n";
+  folder.write("book.txt", text);
+  folder.write("text.yaml",
+               "includes: [run.yaml]\nmodel: {vocab_size: 0}\ndata: {source: indexed, data_path: [book]}\n"
+               "training: {train_iters: 60}\noptimizer: {lr: 1e-2}\n");
+  const ProgramResult prepared = trireme(
+      folder, {"prepare", "--input", "book.txt", "--train-tokenizer", "character", "--output", "book"});
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.error;
+  EXPECT_EQ(trireme(folder, {"config", "check", "text.yaml"}).exit_code, 0);
+  const ProgramResult trained = trireme(folder, {"train", "text.yaml"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.error;
+  const std::vector<double> losses = losses_of(folder.path() / "runs/text");
+  EXPECT_LT(losses.back(), losses.front() - 0.5);
+
+  const std::vector<std::string> generate = {"generate",     "runs/text", "--prompt", "the ",
+                                             "--max-tokens", "20",        "--greedy"};
+  const ProgramResult first = trireme(folder, generate), second = trireme(folder, generate);
+  EXPECT_EQ(first.exit_code, 0) << first.error;
+  EXPECT_EQ(first.out.size(), 4u + 20u + 1u) << first.out;
+  EXPECT_EQ(first.out.substr(0, 4), "the ");
+  EXPECT_EQ(first.out, second.out);
+  const ProgramResult from_run_file = trireme(
+      folder, {"generate", "text.yaml", "--prompt", "the ", "--max-tokens", "20", "--temperature", "0"});
+  EXPECT_EQ(from_run_file.out, first.out);
+}
+
+TEST(TrainCommand, GoesOnWhenTheReaderOfItsConsoleGoesAway) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  const std::string train = std::string(TRIREME_BINARY) + " train run.yaml --set train_iters=500";
+  const ProgramResult piped =
+      run_program({"bash", "-c", train + " | head -n 1; exit ${PIPESTATUS[0]}"}, folder.path());
+  EXPECT_EQ(piped.exit_code, 0) << piped.error;
+  EXPECT_EQ(losses_of(folder.path() / "runs/run").size(), 500u);
+}
+
+TEST(TrainCommand, ClosedStreamsLeaveTheFilesOfTheRunAlone) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  const std::string train = std::string(TRIREME_BINARY) + " train run.yaml <&- >&- 2>&-";
+  EXPECT_EQ(run_program({"bash", "-c", train}, folder.path()).exit_code, 0);
+  EXPECT_EQ(losses_of(folder.path() / "runs/run").size(), 6u);
+  EXPECT_EQ(trireme(folder, {"checkpoint", "verify", "runs/run"}).exit_code, 0);
+  const ProgramResult again = trireme(folder, {"train", "run.yaml"});
+  EXPECT_NE(again.out.find("nothing is left to do: training.train_iters is 6\n"), std::string::npos);
+  const ProgramResult newest = trireme(folder, {"checkpoint", "inspect", "runs/run"});
+  EXPECT_EQ(newest.out.find("runs/run/checkpoints/step-00000006\n"), 0u) << newest.out << newest.error;
+}
+
+TEST(Commands, OutputThatCannotBePrintedIsAnError) {
+  const TemporaryFolder folder;
+  const ProgramResult result =
+      run_program({"bash", "-c", std::string(TRIREME_BINARY) + " config docs > /dev/full"}, folder.path());
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_EQ(result.error, "trireme: error: standard output: writing failed; is there space left?\n");
+}
+
+TEST(Commands, TokenizeRefusesWhatIsNoTextAndNoIds) {
+  const TemporaryFolder folder;
+  folder.write("text.txt", "some text");
+  ASSERT_EQ(
+      trireme(folder, {"prepare", "--input", "text.txt", "--train-tokenizer", "character", "--output", "t"})
+          .exit_code,
+      0);
+  const std::string tokenize = std::string(TRIREME_BINARY) + " tokenize --tokenizer t-tokenizer";
+  EXPECT_EQ(run_program({"bash", "-c", tokenize + " < ."}, folder.path()).exit_code, 74);
+  const std::string deep = std::string(1000000, '[') + std::string(1000000, ']') + "\n";
+  const ProgramResult nested = run_program(
+      {TRIREME_BINARY, "tokenize", "--tokenizer", "t-tokenizer", "--decode"}, folder.path(), {}, deep);
+  EXPECT_EQ(nested.exit_code, 65);
+  EXPECT_EQ(nested.error, "trireme: error: standard input, line 1: array is no token id\n");
+}
+
+TEST(Commands, VersionAndHelpTellWhatAPersonAsksFirst) {
+  const TemporaryFolder folder;
+  const ProgramResult version = trireme(folder, {"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  for (const char* text : {"trireme 0.", "commit ", "compiler: ", "oneDNN ", "HDF5 ", "Open MPI",
+                           "yaml-cpp 0.", "Highway ", "instruction set: "})
+    EXPECT_NE(version.out.find(text), std::string::npos) << text;
+  const ProgramResult help = trireme(folder, {"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* text : {"prepare", "tokenize", "train", "evaluate", "generate", "config", "checkpoint",
+                           "doctor", "Examples:"})
+    EXPECT_NE(help.out.find(text), std::string::npos) << text;
+}
+
+TEST(Commands, TheDoctorAnswersInTextAndJson) {
+  const TemporaryFolder folder;
+  const ProgramResult text = trireme(folder, {"doctor"});
+  EXPECT_EQ(text.exit_code, 0) << text.error;
+  EXPECT_NE(text.out.find("instruction set"), std::string::npos);
+  const json answer = json::parse(trireme(folder, {"doctor", "--json"}).out);
+  EXPECT_GE(answer["checks"].size(), 9u);
+  for (const json& check : answer["checks"])
+    EXPECT_TRUE(check["status"] == "ok" || check["status"] == "warn");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Commands, EveryRunFileOfTheRepositoryIsSound) {
+  const fs::path configs = fs::path(TRIREME_FIXTURE_DIR).parent_path() / "configs";
+  const TemporaryFolder folder;
+  int checked = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(configs)) {
+    if (entry.path().extension() != ".yaml") continue;
+    // Data sets are made later; the rest of a file must hold.
+    const ProgramResult result =
+        trireme(folder, {"config", "check", entry.path().string(), "--set", "data.source=synthetic", "--set",
+                         "data_path=[]", "--set", "vocab_size=50304"});
+    EXPECT_EQ(result.exit_code, 0) << entry.path() << "\n" << result.error;
+    ++checked;
+  }
+  EXPECT_GE(checked, 12);
+}
+
+}  // namespace
+}  // namespace trireme

@@ -1,0 +1,100 @@
+#include "launcher/config/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "core/base/error.h"
+
+namespace trireme {
+namespace {
+
+RunConfig synthetic() {
+  RunConfig config;
+  config.data.source = DataSource::kSynthetic;
+  config.data.seq_length = 64;
+  config.model.vocab_size = 100;
+  return config;
+}
+
+std::string error_of(const std::function<void(RunConfig&)>& change, int64_t num_ranks = 1) {
+  RunConfig config = synthetic();
+  change(config);
+  try {
+    plan_run(config, num_ranks);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(RunPlan, FillsInWhatIsDerived) {
+  RunConfig config = synthetic();
+  config.training.micro_batch_size = 3;
+  const RunPlan plan = plan_run(config, 2);
+  EXPECT_EQ(plan.config.training.global_batch_size, 6);
+  EXPECT_EQ(plan.config.model.max_position_embeddings, 64);
+  EXPECT_EQ(plan.config.model.ffn_hidden_size, 4 * 768);
+  EXPECT_EQ(describe(plan.batch), "2 ranks x 1 micro-batch x 3 samples = 6 samples = 384 tokens a step");
+}
+
+TEST(RunPlan, RefusesABatchThatDoesNotDivideWithTheArithmetic) {
+  EXPECT_EQ(error_of(
+                [](RunConfig& config) {
+                  config.training.micro_batch_size = 4;
+                  config.training.global_batch_size = 20;
+                },
+                2),
+            "training.global_batch_size 20 is not a multiple of micro_batch_size 4 x 2 data-parallel ranks = "
+            "8; the "
+            "nearest that work: 16 and 24");
+}
+
+TEST(RunPlan, RefusesLayoutsOfLaterVersions) {
+  EXPECT_EQ(error_of([](RunConfig& config) { config.parallel.tensor_model_parallel_size = 2; }, 2),
+            "parallel.tensor_model_parallel_size = 2 is not available in this version; set it to 1");
+}
+
+TEST(RunPlan, RefusesSchedulesThatContradictThemselves) {
+  EXPECT_EQ(error_of([](RunConfig& config) { config.optimizer.min_lr = 1; }),
+            "optimizer.min_lr: given 1, expected at most optimizer.lr 0.0003");
+  EXPECT_EQ(error_of([](RunConfig& config) { config.optimizer.lr_decay_style = LrDecayStyle::kWsd; }),
+            "optimizer.lr_wsd_decay_iters: given 0, expected 1 to 1000 (the steps of the schedule) with "
+            "lr_decay_style WSD");
+  EXPECT_EQ(error_of([](RunConfig& config) { config.optimizer.lr_wsd_decay_iters = 5; }),
+            "optimizer.lr_wsd_decay_iters: given 5, expected 0 unless lr_decay_style is WSD");
+}
+
+TEST(RunPlan, RefusesDataThatContradictsItself) {
+  EXPECT_EQ(error_of([](RunConfig& config) { config.data.source = DataSource::kIndexed; }),
+            "data.data_path: given nothing, expected the prefix of a data set (make one with `trireme "
+            "prepare`), or "
+            "data.source: synthetic");
+  EXPECT_EQ(error_of([](RunConfig& config) { config.data.data_path = {"x"}; }),
+            "data.data_path: given files, expected none with data.source: synthetic");
+  EXPECT_EQ(error_of([](RunConfig& config) {
+              config.data.source = DataSource::kIndexed;
+              config.data.data_path = {"x"};
+              config.data.data_weights = {1, 2};
+            }),
+            "data.data_weights: given 2 weights, expected one for each of the 1 entries of data.data_path");
+}
+
+TEST(RunPlan, TellsEveryProblemAtOnce) {
+  const std::string message = error_of([](RunConfig& config) {
+    config.model.vocab_size = 0;
+    config.model.num_attention_heads = 5;
+    config.training.resume = "sometimes";
+    config.training.micro_batch_size = 2;
+    config.training.global_batch_size = 3;
+  });
+  EXPECT_EQ(message.find("4 problems in the configuration:\n  training.global_batch_size 3 is not"), 0u)
+      << message;
+  EXPECT_NE(message.find("\n  training.resume: given sometimes, expected auto, never or the path"),
+            std::string::npos);
+  EXPECT_NE(message.find("\n  model.hidden_size 768 is not a multiple"), std::string::npos);
+  EXPECT_NE(message.find("\n  model.vocab_size is 0 and there is no tokenizer"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace trireme

@@ -1,0 +1,238 @@
+#include "launcher/train/trainer.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "core/base/error.h"
+#include "core/data/indexed_dataset_writer.h"
+#include "launcher/config/load.h"
+#include "parallel/comm/local_communicator.h"
+#include "parallel/comm/thread_communicator.h"
+#include "tests/support/run_program.h"
+
+namespace trireme {
+namespace {
+
+using nlohmann::json;
+using testing::read_file;
+using testing::TemporaryFolder;
+
+constexpr const char* kTinyRun =
+    "model: {num_layers: 1, hidden_size: 16, num_attention_heads: 2, vocab_size: 48, hidden_dropout: 0.1}\n"
+    "data: {source: synthetic, seq_length: 16}\n"
+    "training: {train_iters: 12, micro_batch_size: 2, global_batch_size: 8, eval_interval: 4, eval_iters: "
+    "4,\n"
+    "           num_threads: 1, peak_tflops: 0.1, log_interval: 100}\n"
+    "optimizer: {lr: 3e-3, lr_warmup_iters: 2}\n";
+
+RunConfig tiny_run(const TemporaryFolder& folder, const std::vector<std::string>& overrides = {}) {
+  RunConfig config = parse_run_config(kTinyRun, "tiny", overrides);
+  config.training.output_dir = (folder.path() / "run").string();
+  return config;
+}
+
+struct Outcome {
+  ExitCode code = ExitCode::kInternal;
+  std::vector<std::byte> masters;  ///< of rank 0
+};
+
+/// Trains on thread ranks; the last rank alone is asked to stop when the step `stop_at` begins.
+Outcome train(const RunConfig& config, int num_ranks = 1, int64_t stop_at = -1) {
+  Outcome outcome;
+  comm::run_thread_ranks(num_ranks, [&](Communicator& world) {
+    Trainer* self = nullptr;
+    const bool asked = world.rank() + 1 == num_ranks;
+    Trainer trainer(config, world, [&] { return asked && self != nullptr && self->step() + 1 == stop_at; });
+    self = &trainer;
+    const ExitCode code = trainer.run();
+    if (world.rank() != 0) return;
+    outcome.code = code;
+    const Tensor& masters = trainer.parameters().masters();
+    outcome.masters.assign(masters.raw(), masters.raw() + masters.num_bytes());
+  });
+  return outcome;
+}
+
+std::vector<json> metrics_of(const RunConfig& config) {
+  std::istringstream text(read_file(config.training.output_dir + "/metrics.jsonl"));
+  std::vector<json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+std::map<int64_t, double> column(const RunConfig& config, const std::string& key) {
+  std::map<int64_t, double> values;
+  for (const json& line : metrics_of(config))
+    if (line.contains(key)) {
+      EXPECT_TRUE(values.emplace(line["step"], line[key]).second) << line["step"];
+    }
+  return values;
+}
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ::testing::internal::CaptureStdout(); }
+  void TearDown() override {
+    const std::string printed = ::testing::internal::GetCapturedStdout();
+    if (HasFailure()) fmt::print("{}", printed);
+  }
+  TemporaryFolder folder_, other_;
+};
+
+TEST_F(TrainerTest, TheLossFallsAndEverythingIsWritten) {
+  // Wide initial weights start above the entropy of random tokens, so there is something to learn.
+  const RunConfig config =
+      tiny_run(folder_, {"init_method_std=0.5", "train_iters=40", "lr=2e-2", "checkpoint.save_interval=20"});
+  EXPECT_EQ(train(config).code, ExitCode::kOk);
+  const auto losses = column(config, "loss");
+  ASSERT_EQ(losses.size(), 40u);
+  EXPECT_LT(losses.at(40), losses.at(1) - 1.0);
+  EXPECT_EQ(column(config, "validation_loss").size(), 10u);
+  EXPECT_EQ(column(config, "tokens").at(40), 40 * 8 * 16);
+  const json line = metrics_of(config).front();
+  EXPECT_GT(line["memory"], 0);
+  EXPECT_GT(line["mfu"], 0.0);
+  for (const char* phase : {"data", "forward_backward", "reduction", "optimizer", "checkpoint"})
+    EXPECT_TRUE(line["phases"].contains(phase)) << phase;
+  const std::filesystem::path output = config.training.output_dir;
+  EXPECT_TRUE(std::filesystem::exists(output / "checkpoints/step-00000020/manifest.json"));
+  EXPECT_TRUE(std::filesystem::exists(output / "checkpoints/step-00000040/manifest.json"));
+  EXPECT_FALSE(std::filesystem::is_empty(output / "tensorboard"));
+  const RunConfig resolved = load_run_config((output / "config.yaml").string());
+  EXPECT_EQ(resolved.model.ffn_hidden_size, 64);
+  EXPECT_EQ(resolved.training.output_dir, config.training.output_dir);
+}
+
+TEST_F(TrainerTest, ARunThatStopsAndResumesIsBitwiseTheUninterruptedOne) {
+  for (const std::string dtype : {"fp32", "bf16"}) {
+    const TemporaryFolder first, second;
+    const RunConfig whole = tiny_run(first, {"dtype=" + dtype}), parts = tiny_run(second, {"dtype=" + dtype});
+    const Outcome expected = train(whole);
+    EXPECT_EQ(train(parts, 1, 5).code, ExitCode::kPreempted);
+    EXPECT_EQ(column(parts, "loss").size(), 5u);
+    const Outcome resumed = train(parts);
+    EXPECT_EQ(resumed.code, ExitCode::kOk);
+    EXPECT_EQ(column(parts, "loss"), column(whole, "loss")) << dtype;
+    EXPECT_EQ(column(parts, "grad_norm"), column(whole, "grad_norm")) << dtype;
+    EXPECT_EQ(column(parts, "tokens"), column(whole, "tokens")) << dtype;
+    EXPECT_EQ(column(parts, "validation_loss"), column(whole, "validation_loss")) << dtype;
+    EXPECT_EQ(resumed.masters, expected.masters) << dtype;
+  }
+}
+
+TEST_F(TrainerTest, ResumingOnAnotherNumberOfRanksContinuesTheSameSequence) {
+  const std::vector<std::string> fp64 = {"dtype=fp64", "eval_iters=0"};
+  const RunConfig whole = tiny_run(folder_, fp64), parts = tiny_run(other_, fp64);
+  train(whole);
+  EXPECT_EQ(train(parts, 2, 4).code, ExitCode::kPreempted);
+  EXPECT_EQ(train(parts, 4, 8).code, ExitCode::kPreempted);
+  EXPECT_EQ(train(parts, 1).code, ExitCode::kOk);
+  for (const char* key : {"loss", "grad_norm", "validation_loss"}) {
+    const auto expected = column(whole, key), given = column(parts, key);
+    ASSERT_EQ(given.size(), expected.size()) << key;
+    for (const auto& [step, value] : expected)
+      EXPECT_NEAR(given.at(step), value, 1e-10) << key << " " << step;
+  }
+}
+
+TEST_F(TrainerTest, StoppingInTheLastStepIsTheEnd) {
+  const RunConfig config = tiny_run(folder_, {"train_iters=3"});
+  EXPECT_EQ(train(config, 1, 3).code, ExitCode::kOk);
+  EXPECT_EQ(train(config).code, ExitCode::kOk);  // nothing is left to do
+  EXPECT_EQ(column(config, "loss").size(), 3u);
+}
+
+TEST_F(TrainerTest, ResumeNeverStartsAgainAndAPathGoesOnFromThere) {
+  RunConfig config = tiny_run(folder_, {"train_iters=4", "save_interval=2"});
+  train(config);
+  const auto losses = column(config, "loss");
+  config.training.resume = config.training.output_dir + "/checkpoints/step-00000002";
+  train(config);
+  EXPECT_EQ(column(config, "loss"), losses);
+  config.training.resume = "never";
+  train(config);
+  EXPECT_EQ(column(config, "loss"), losses);
+}
+
+TEST_F(TrainerTest, AnotherModelOrDataSetIsRefusedAndNothingIsLost) {
+  const RunConfig config = tiny_run(folder_, {"train_iters=2"});
+  train(config);
+  const std::string metrics = read_file(config.training.output_dir + "/metrics.jsonl");
+  for (const char* change : {"hidden_size=32", "seed=7", "dtype=bf16", "optimizer.optimizer=sgd"}) {
+    RunConfig other = tiny_run(folder_, {"train_iters=4", change});
+    try {
+      train(other);
+      ADD_FAILURE() << change;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.exit_code(), ExitCode::kBadData) << change << ": " << error.what();
+    }
+  }
+  EXPECT_EQ(read_file(config.training.output_dir + "/metrics.jsonl"), metrics);
+  EXPECT_TRUE(
+      std::filesystem::exists(config.training.output_dir + "/checkpoints/step-00000002/manifest.json"));
+}
+
+/// Every save fails as on a disk that is full while one lives.
+struct FailingDisk {
+  FailingDisk() { setenv("TRIREME_FAULT", "index:0:error", 1); }
+  ~FailingDisk() { unsetenv("TRIREME_FAULT"); }
+};
+
+TEST_F(TrainerTest, AFailedSaveIsToldAndTrainingGoesOnButTheLastOneMustSucceed) {
+  ::testing::internal::CaptureStderr();
+  const RunConfig config = tiny_run(folder_, {"train_iters=4", "save_interval=2", "save_last=false"});
+  {
+    const FailingDisk disk;
+    EXPECT_EQ(train(config, 2).code, ExitCode::kOk);
+    EXPECT_EQ(column(config, "loss").size(), 4u);
+    for (const int64_t stop_at : {-1, 3}) {  // at the end, and by a signal
+      const TemporaryFolder folder;
+      try {
+        train(tiny_run(folder, {"train_iters=4"}), 2, stop_at);
+        ADD_FAILURE() << stop_at;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.exit_code(), ExitCode::kInputOutput) << error.what();
+      }
+    }
+  }
+  const std::string told = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(told.find("training goes on without this checkpoint"), std::string::npos) << told;
+  EXPECT_EQ(train(config, 2).code, ExitCode::kOk);  // nothing of the failed saves is in the way
+}
+
+TEST_F(TrainerTest, FewerValidationWindowsThanRanksCountOnceEach) {
+  const TemporaryFolder data;
+  const std::string prefix = (data.path() / "few").string();
+  IndexedDatasetWriter writer(prefix, 48);
+  std::vector<int32_t> tokens(22 * 16 + 1);  // of which 36 for validation: two windows
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * i % 47);
+  writer.add_document(tokens);
+  writer.commit();
+  const std::vector<std::string> few = {"train_iters=1", "dtype=fp64", "eval_iters=0", "source=indexed",
+                                        "data_path=[" + prefix + "]"};
+  const RunConfig one = tiny_run(folder_, few), four = tiny_run(other_, few);
+  train(one);
+  train(four, 4);
+  EXPECT_EQ(column(one, "validation_tokens").at(1), 32);
+  EXPECT_EQ(column(four, "validation_tokens").at(1), 32);
+  EXPECT_NEAR(column(one, "validation_loss").at(1), column(four, "validation_loss").at(1), 1e-12);
+}
+
+TEST_F(TrainerTest, RanksShareTheValidationWindows) {
+  const RunConfig one = tiny_run(folder_, {"train_iters=1", "dtype=fp64", "eval_iters=0"});
+  const RunConfig four = tiny_run(other_, {"train_iters=1", "dtype=fp64", "eval_iters=0"});
+  train(one);
+  train(four, 4);
+  EXPECT_NEAR(column(one, "validation_loss").at(1), column(four, "validation_loss").at(1), 1e-12);
+  EXPECT_EQ(column(one, "validation_tokens"), column(four, "validation_tokens"));
+}
+
+}  // namespace
+}  // namespace trireme

@@ -1,0 +1,92 @@
+#include "parallel/checkpoint/save_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+
+namespace trireme::checkpoint {
+namespace {
+
+using Held = std::vector<std::vector<TensorBox>>;
+
+TensorBox box(const std::string& name, const Shape& shape, const Shape& offset, const Shape& extent) {
+  return {"model", name, DType::kFloat32, shape, {offset, extent}, "decay"};
+}
+TensorBox whole(const std::string& name, const Shape& shape) {
+  return box(name, shape, Shape(shape.size(), 0), shape);
+}
+
+std::vector<int64_t> bytes_by_rank(const Held& held, const SavePlan& plan) {
+  std::vector<int64_t> bytes;
+  for (const auto& planned : plan.ranks) {
+    bytes.push_back(0);
+    for (const PlannedBox& part : planned) bytes.back() += part.box.num_elements() * 4;
+  }
+  EXPECT_EQ(held.size(), bytes.size());
+  return bytes;
+}
+
+TEST(SavePlan, DividesTheBytesOfReplicasEvenly) {
+  const std::vector<TensorBox> model = {whole("a", {1000, 300}), whole("b", {7}), whole("c", {5000, 100}),
+                                        whole("d", {999, 3, 40})};
+  int64_t total = 0;
+  for (const TensorBox& tensor : model) total += tensor.num_bytes();
+  for (const size_t num_ranks : {1u, 2u, 3u, 5u, 16u}) {
+    const Held held(num_ranks, model);
+    const SavePlan plan = plan_save(held);  // proves that every tensor is covered once
+    EXPECT_EQ(plan.num_bytes, total);
+    size_t boxes = 0;
+    for (const auto& planned : plan.ranks) boxes += planned.size();
+    EXPECT_LE(boxes, model.size() + num_ranks);
+    for (const int64_t bytes : bytes_by_rank(held, plan))
+      EXPECT_NEAR(static_cast<double>(bytes), static_cast<double>(total) / static_cast<double>(num_ranks),
+                  2048.0)
+          << num_ranks << " ranks";
+  }
+}
+
+TEST(SavePlan, KeepsSmallTensorsWholeAndServesMoreRanksThanRows) {
+  const Held held(5, {whole("bias", {3}), whole("row", {1, 100000}), whole("norm", {64, 32})});
+  const SavePlan plan = plan_save(held);
+  for (const auto& planned : plan.ranks)
+    for (const PlannedBox& part : planned) EXPECT_EQ(part.box, held[0][part.held].box);
+}
+
+TEST(SavePlan, DealsSplitTensorsAmongTheRanksThatHoldThem) {
+  // Two tensor-parallel halves, two replicas each, and a norm that all four hold.
+  Held held(4);
+  for (size_t rank = 0; rank < 4; ++rank) {
+    const int64_t half = static_cast<int64_t>(rank % 2) * 500;
+    held[rank] = {box("w", {1000, 600}, {half, 0}, {500, 600}), box("v", {600, 1000}, {0, half}, {600, 500}),
+                  whole("n", {600})};
+  }
+  const SavePlan plan = plan_save(held);
+  for (const int64_t bytes : bytes_by_rank(held, plan)) EXPECT_NEAR(static_cast<double>(bytes), 1.2e6, 5e3);
+}
+
+TEST(SavePlan, IsAPureFunctionOfWhatIsHeld) {
+  const std::vector<TensorBox> model = {whole("a", {100, 300}), whole("b", {7})};
+  EXPECT_EQ(plan_save(Held(3, model)).hash, plan_save(Held(3, model)).hash);
+  EXPECT_NE(plan_save(Held(3, model)).hash, plan_save(Held(2, model)).hash);
+  EXPECT_NE(plan_save(Held(3, model)).hash, plan_save(Held(3, {model[0], whole("b", {8})})).hash);
+}
+
+TEST(SavePlan, RefusesHolesAndOverlaps) {
+  EXPECT_THROW(plan_save({{box("a", {4, 4}, {0, 0}, {3, 4})}}), InternalError);
+  EXPECT_THROW(plan_save({{box("a", {4, 4}, {0, 0}, {3, 4}), box("a", {4, 4}, {2, 0}, {2, 4})}}),
+               InternalError);
+  EXPECT_THROW(plan_save({{whole("a", {4}), whole("a", {4})}}), InternalError);
+}
+
+TEST(Coverage, SaysWhatIsWrong) {
+  EXPECT_EQ(coverage_error({4, 4}, {{{0, 0}, {4, 2}}, {{0, 2}, {4, 2}}}), "");
+  EXPECT_THAT(coverage_error({4, 4}, {{{0, 0}, {4, 2}}}), ::testing::HasSubstr("cover 8 of 16"));
+  EXPECT_THAT(coverage_error({4}, {{{0}, {3}}, {{2}, {2}}}), ::testing::HasSubstr("overlap"));
+  EXPECT_THAT(coverage_error({4}, {{{2}, {3}}}), ::testing::HasSubstr("not inside"));
+  EXPECT_THAT(coverage_error({4}, {{{INT64_MAX - 1}, {3}}}), ::testing::HasSubstr("not inside"));
+  EXPECT_THAT(coverage_error({4}, {{{0, 0}, {4, 1}}}), ::testing::HasSubstr("dimensions"));
+}
+
+}  // namespace
+}  // namespace trireme::checkpoint
