@@ -35,6 +35,8 @@ DType PrecisionConfig::compute() const {
   switch (dtype) {
     case Precision::kBf16:
       return DType::kBFloat16;
+    case Precision::kFp16:
+      return DType::kFloat16;
     case Precision::kFp64:
       return DType::kFloat64;
     case Precision::kFp32:

@@ -27,12 +27,19 @@ struct OptimizerConfig {
   void fields(FieldVisitor& visitor);
 };
 
-enum class Precision { kFp32, kBf16, kFp64 };
+enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 
-/// Section `precision`. fp32: everything float32. bf16: bfloat16 weights, activations and products; float32
-/// master weights, gradients and optimizer state. fp64: everything float64 through the reference kernels.
+/// Section `precision`. fp32: everything float32. bf16, fp16: 16-bit weights, activations and products;
+/// float32 master weights, gradients and optimizer state; fp16 scales its loss (core/optim/loss_scaler.h).
+/// fp64: everything float64 through the reference kernels.
 struct PrecisionConfig {
   Precision dtype = Precision::kFp32;
+  // The loss scale, of fp16 only.
+  double loss_scale = 0;               ///< constant; 0: dynamic
+  double initial_loss_scale = 0x1p16;  ///< Micikevicius et al. used 8 to 32K; Megatron-LM starts at 2^32
+  double min_loss_scale = 1;
+  int64_t loss_scale_window = 1000;  ///< finite steps in a row until it doubles
+  int64_t hysteresis = 2;            ///< steps that are not finite until it halves
 
   DType compute() const;  ///< of weights in products and of activations
   DType master() const;   ///< of master weights, gradients, reductions and optimizer state
