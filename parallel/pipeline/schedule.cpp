@@ -1,0 +1,153 @@
+#include "parallel/pipeline/schedule.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/error.h"
+
+namespace trireme {
+namespace {
+
+using Kind = Action::Kind;
+
+void refuse_impossible(PipelineSchedule kind, int num_stages, int num_chunks, int num_micro_batches) {
+  const std::string given = fmt::format(
+      "pipeline schedule {}: {} stages x {} chunks a stage = {} virtual stages, {} micro-batches: ",
+      name_of(kind), num_stages, num_chunks, int64_t{num_stages} * num_chunks, num_micro_batches);
+  if (std::min({num_stages, num_chunks, num_micro_batches}) < 1)
+    throw ConfigError(given + "each must be at least 1");
+  if (kind == PipelineSchedule::kInterleaved && num_chunks == 1)
+    throw ConfigError(given + "it needs 2 or more chunks a stage; with 1 chunk take the schedule 1f1b");
+  if (kind != PipelineSchedule::kInterleaved && num_chunks > 1)
+    throw ConfigError(given + "it takes 1 chunk a stage; set 1, or take the schedule interleaved");
+}
+
+/// Micro-batches pass through the chunks of a stage in groups, each group through one chunk after the other.
+/// A group of num_stages keeps every stage busy until its first micro-batch comes back for the next chunk;
+/// larger groups hold more activations. So groups are as small as that allows and equal within one, the
+/// larger first.
+std::vector<int> group_sizes(int num_stages, int num_micro_batches) {
+  const int num_groups = std::max(1, num_micro_batches / num_stages);
+  std::vector<int> sizes(static_cast<size_t>(num_groups), num_micro_batches / num_groups);
+  std::for_each_n(sizes.begin(), num_micro_batches % num_groups, [](int& size) { ++size; });
+  return sizes;
+}
+
+/// One kind of work for every (micro-batch, chunk), in its order.
+std::vector<Action> in_groups(Kind kind, const Schedule& of) {
+  std::vector<Action> work;
+  int first = 0;
+  for (const int size : group_sizes(of.num_stages, of.num_micro_batches)) {
+    for (int i = 0; i < of.num_chunks; ++i)
+      for (int j = 0; j < size; ++j)
+        work.push_back({kind, first + j, kind == Kind::kForward ? i : of.num_chunks - 1 - i});
+    first += size;
+  }
+  return work;
+}
+
+/// A stage is told by how many forwards its backwards lag behind, and by how many backwards its weight
+/// gradients.
+struct Lags {
+  int backward;
+  int weight;
+};
+
+Lags lags_of(PipelineSchedule kind, int stage, const Schedule& of) {
+  const int stages_after = of.num_stages - 1 - stage;
+  switch (kind) {
+    case PipelineSchedule::kGpipe:
+      return {of.num_micro_batches, 0};
+    case PipelineSchedule::k1f1b:
+      return {stages_after, 0};
+    case PipelineSchedule::kInterleaved:
+      return {
+          2 * stages_after + (of.num_chunks - 1) * group_sizes(of.num_stages, of.num_micro_batches).front(),
+          0};
+    case PipelineSchedule::kZeroBubble:
+      return {stages_after, stage};
+  }
+  return {};
+}
+
+std::vector<Action> order_work(PipelineSchedule kind, int stage, const Schedule& of) {
+  const bool split = kind == PipelineSchedule::kZeroBubble;
+  const auto forwards = in_groups(Kind::kForward, of);
+  const auto backwards = in_groups(split ? Kind::kBackwardInput : Kind::kBackward, of);
+  const auto weights = split ? in_groups(Kind::kBackwardWeight, of) : std::vector<Action>{};
+  const Lags lags = lags_of(kind, stage, of);
+
+  std::vector<Action> work;
+  const auto append = [&](const std::vector<Action>& from, int index) {
+    if (index >= 0 && index < static_cast<int>(from.size())) work.push_back(from[static_cast<size_t>(index)]);
+  };
+  for (int i = 0; i < static_cast<int>(forwards.size()) + lags.backward + lags.weight; ++i) {
+    append(forwards, i);
+    append(backwards, i - lags.backward);
+    append(weights, i - lags.backward - lags.weight);
+  }
+  return work;
+}
+
+std::vector<Action> with_transfers(const std::vector<Action>& work, int stage, const Schedule& schedule) {
+  if (schedule.num_stages == 1) return work;
+  std::vector<Action> actions;
+  for (const Action& action : work) {
+    const int place = schedule.virtual_stage(stage, action.chunk);
+    const bool first = place == 0, last = place == schedule.num_virtual_stages() - 1;
+    const auto transfer = [&](Kind kind) { actions.push_back({kind, action.micro_batch, action.chunk}); };
+    const bool forward = action.kind == Kind::kForward;
+    const bool backward = action.kind == Kind::kBackward || action.kind == Kind::kBackwardInput;
+    if (forward && !first) transfer(Kind::kReceiveForward);
+    if (backward && !last) transfer(Kind::kReceiveBackward);
+    actions.push_back(action);
+    if (forward && !last) transfer(Kind::kSendForward);
+    if (backward && !first) transfer(Kind::kSendBackward);
+  }
+  return actions;
+}
+
+}  // namespace
+
+const char* name_of(PipelineSchedule kind) {
+  return kPipelineScheduleNames[static_cast<size_t>(kind)].first;
+}
+
+const char* name_of(Action::Kind kind) {
+  static constexpr std::array<const char*, Action::kNumKinds> kNames = {
+      "forward",      "backward",        "backward-input", "backward-weight",
+      "send forward", "receive forward", "send backward",  "receive backward"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+std::string describe(const Action& action) {
+  return fmt::format("{} of micro-batch {}, chunk {}", name_of(action.kind), action.micro_batch,
+                     action.chunk);
+}
+
+StageAction other_end(const Schedule& schedule, int stage, const Action& transfer) {
+  struct End {
+    Kind kind;
+    int step;
+  };
+  static constexpr std::array<End, 4> kEnds = {{{Kind::kReceiveForward, 1},
+                                                {Kind::kSendForward, -1},
+                                                {Kind::kReceiveBackward, -1},
+                                                {Kind::kSendBackward, 1}}};
+  TRIREME_ASSERT(transfer.kind >= Kind::kSendForward, describe(transfer) + " has no other end");
+  const End end = kEnds[static_cast<size_t>(transfer.kind) - static_cast<size_t>(Kind::kSendForward)];
+  const int place = schedule.virtual_stage(stage, transfer.chunk) + end.step;
+  return {place % schedule.num_stages, {end.kind, transfer.micro_batch, place / schedule.num_stages}};
+}
+
+Schedule make_schedule(PipelineSchedule kind, int num_stages, int num_chunks, int num_micro_batches) {
+  refuse_impossible(kind, num_stages, num_chunks, num_micro_batches);
+  Schedule schedule{num_stages, num_chunks, num_micro_batches, {}};
+  for (int stage = 0; stage < num_stages; ++stage)
+    schedule.stages.push_back(with_transfers(order_work(kind, stage, schedule), stage, schedule));
+  return schedule;
+}
+
+}  // namespace trireme
