@@ -102,6 +102,8 @@ void BaseCommunicator::check(const Call& call) const {
       if (call.tag < 0 || call.tag >= 16384) fail(call, "the tag must be in [0, 16384)");
       break;
     case CallKind::kAllReduce:
+    case CallKind::kReduceScatterSlices:
+    case CallKind::kAllGatherSlices:
     case CallKind::kBarrier:
       break;
   }
@@ -126,6 +128,12 @@ std::unique_ptr<Work> BaseCommunicator::all_gather_async(Tensor input, Tensor ou
 }
 std::unique_ptr<Work> BaseCommunicator::reduce_scatter_async(Tensor input, Tensor output, ReduceOp op) {
   return begin({CallKind::kReduceScatter, std::move(input), std::move(output), op});
+}
+std::unique_ptr<Work> BaseCommunicator::reduce_scatter_slices_async(Tensor tensor, ReduceOp op) {
+  return begin({CallKind::kReduceScatterSlices, tensor, tensor, op});
+}
+std::unique_ptr<Work> BaseCommunicator::all_gather_slices_async(Tensor tensor) {
+  return begin({CallKind::kAllGatherSlices, tensor, tensor});
 }
 std::unique_ptr<Work> BaseCommunicator::all_to_all_async(Tensor input, Tensor output) {
   return begin({CallKind::kAllToAll, std::move(input), std::move(output)});

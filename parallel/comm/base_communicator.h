@@ -18,6 +18,8 @@ class BaseCommunicator : public Communicator {
   std::unique_ptr<Work> all_reduce_async(Tensor tensor, ReduceOp op) final;
   std::unique_ptr<Work> all_gather_async(Tensor input, Tensor output) final;
   std::unique_ptr<Work> reduce_scatter_async(Tensor input, Tensor output, ReduceOp op) final;
+  std::unique_ptr<Work> reduce_scatter_slices_async(Tensor tensor, ReduceOp op) final;
+  std::unique_ptr<Work> all_gather_slices_async(Tensor tensor) final;
   std::unique_ptr<Work> all_to_all_async(Tensor input, Tensor output) final;
   std::unique_ptr<Work> broadcast_async(Tensor tensor, int root) final;
   std::unique_ptr<Work> send_async(Tensor tensor, int destination, int tag) final;

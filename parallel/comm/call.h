@@ -10,6 +10,8 @@ enum class CallKind : int32_t {
   kAllReduce,
   kAllGather,
   kReduceScatter,
+  kReduceScatterSlices,
+  kAllGatherSlices,
   kAllToAll,
   kBroadcast,
   kSend,
@@ -18,8 +20,8 @@ enum class CallKind : int32_t {
 };
 const char* name_of(CallKind kind);
 
-/// The arguments of one communication. all_reduce and broadcast work in place: input and output are the same
-/// tensor; send has only an input, receive only an output, barrier neither.
+/// The arguments of one communication. all_reduce, broadcast and the two on slices work in place: input and
+/// output are the same tensor; send has only an input, receive only an output, barrier neither.
 struct Call {
   CallKind kind = CallKind::kBarrier;
   Tensor input;
@@ -43,14 +45,5 @@ struct CallSite {
 
   std::string describe(const Call& call) const;
 };
-
-/// The part of `count` elements that rank `part` of `num_parts` reduces: equal parts that start on cache
-/// lines, so the last ones may be shorter or empty.
-struct Slice {
-  int64_t begin = 0;
-  int64_t end = 0;
-  int64_t length() const { return end - begin; }
-};
-Slice slice_of(int64_t count, int64_t element_size, int part, int num_parts);
 
 }  // namespace trireme::comm

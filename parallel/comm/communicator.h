@@ -13,6 +13,18 @@ namespace trireme {
 
 enum class ReduceOp { kSum, kMax, kMin };
 
+/// A range of elements; may be empty.
+struct Slice {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t length() const { return end - begin; }
+};
+
+/// The part of `count` elements that belongs to `rank` of `size`: equal parts that start at multiples of 64
+/// elements, so that tensors of any two types are cut alike and no two ranks write to one cache line. The
+/// last parts may be shorter or empty.
+Slice slice_of_rank(int64_t count, int rank, int size);
+
 /// Calls and bytes by operation name, as seen by this rank (payload bytes it gave).
 struct CommCounters {
   struct Entry {
@@ -47,6 +59,11 @@ class Communicator {
                                                  Tensor output) = 0;  ///< output = size() inputs
   virtual std::unique_ptr<Work> reduce_scatter_async(Tensor input, Tensor output,
                                                      ReduceOp op) = 0;  ///< input = size() outputs
+  /// In place. Afterwards this rank's own slice (slice_of_rank) holds the reduction; the other slices hold
+  /// undefined values.
+  virtual std::unique_ptr<Work> reduce_scatter_slices_async(Tensor tensor, ReduceOp op) = 0;
+  /// In place: every rank's own slice (slice_of_rank) is copied to all ranks.
+  virtual std::unique_ptr<Work> all_gather_slices_async(Tensor tensor) = 0;
   virtual std::unique_ptr<Work> all_to_all_async(Tensor input, Tensor output) = 0;  ///< equal parts
   virtual std::unique_ptr<Work> broadcast_async(Tensor tensor, int root) = 0;
   virtual std::unique_ptr<Work> send_async(Tensor tensor, int destination, int tag) = 0;
@@ -60,6 +77,10 @@ class Communicator {
   void reduce_scatter(Tensor input, Tensor output, ReduceOp op) {
     reduce_scatter_async(std::move(input), std::move(output), op)->wait();
   }
+  void reduce_scatter_slices(Tensor tensor, ReduceOp op) {
+    reduce_scatter_slices_async(std::move(tensor), op)->wait();
+  }
+  void all_gather_slices(Tensor tensor) { all_gather_slices_async(std::move(tensor))->wait(); }
   void all_to_all(Tensor input, Tensor output) {
     all_to_all_async(std::move(input), std::move(output))->wait();
   }

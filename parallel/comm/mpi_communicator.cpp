@@ -138,6 +138,7 @@ class MpiCommunicator final : public BaseCommunicator {
     switch (call.kind) {
       case CallKind::kAllReduce:
       case CallKind::kReduceScatter:
+      case CallKind::kReduceScatterSlices:
         return std::make_shared<MpiReduce>(std::move(call), std::move(site), group_->get(), tag, allocator_);
       case CallKind::kBroadcast:
         return std::make_shared<MpiBroadcast>(std::move(call), std::move(site), group_->get(), tag);

@@ -11,34 +11,54 @@ namespace {
 constexpr int64_t kPieceBytes = int64_t{1} << 20;
 constexpr int64_t kPiecesUnderWay = 4;
 
+/// Bytes of the output that come from `peer`.
+Slice slice_taken(const Call& call, int peer, int size) {
+  if (!call.output.defined()) return {};
+  if (call.kind == CallKind::kAllGatherSlices) {
+    const Slice slice = slice_of_rank(call.output.num_elements(), peer, size);
+    const int64_t element = size_of(call.output.dtype());
+    return {slice.begin * element, slice.end * element};
+  }
+  const int64_t bytes = call.output.num_bytes() / size;
+  return {peer * bytes, (peer + 1) * bytes};
+}
+
+/// Bytes of the input that `rank` sends to `peer`.
+Slice slice_given(const Call& call, int rank, int peer, int size) {
+  if (call.kind == CallKind::kAllToAll) return slice_taken(call, peer, size);
+  if (call.kind == CallKind::kAllGatherSlices) return slice_taken(call, rank, size);
+  return {0, call.input.num_bytes()};
+}
+
 }  // namespace
 
 MpiDirect::MpiDirect(Call call, CallSite site, MPI_Comm communicator, int tag)
     : Operation(std::move(call), std::move(site)), transfers_(communicator) {
-  const Tensor& input = call_.input;
-  const Tensor& output = call_.output;
   if (call_.kind == CallKind::kSend) {
-    transfers_.send(input.raw(), input.num_bytes(), call_.peer, tag);
+    transfers_.send(call_.input.raw(), call_.input.num_bytes(), call_.peer, tag);
     return;
   }
   if (call_.kind == CallKind::kReceive) {
-    transfers_.receive(output.raw(), output.num_bytes(), call_.peer, tag);
+    transfers_.receive(call_.output.raw(), call_.output.num_bytes(), call_.peer, tag);
     return;
   }
-  const bool all_to_all = call_.kind == CallKind::kAllToAll;
-  const int64_t given = call_.kind == CallKind::kBarrier ? 0 : input.num_bytes();
-  const int64_t bytes = all_to_all ? given / site_.size : given;
-  const auto source = [&](int peer) {
-    return given == 0 ? nullptr : input.raw() + (all_to_all ? peer * bytes : 0);
-  };
-  const auto destination = [&](int peer) { return given == 0 ? nullptr : output.raw() + peer * bytes; };
+  exchange(tag);
+}
+
+void MpiDirect::exchange(int tag) {
+  const int rank = site_.rank;
   for (int peer = 0; peer < site_.size; ++peer) {
-    if (peer == site_.rank) continue;
-    transfers_.receive(destination(peer), bytes, peer, tag);
-    transfers_.send(source(peer), bytes, peer, tag);
+    if (peer == rank) continue;
+    const Slice taken = slice_taken(call_, peer, site_.size),
+                given = slice_given(call_, rank, peer, site_.size);
+    transfers_.receive(call_.output.raw() + taken.begin, taken.length(), peer, tag);
+    transfers_.send(call_.input.raw() + given.begin, given.length(), peer, tag);
   }
-  if (bytes > 0 && destination(site_.rank) != source(site_.rank))
-    std::memcpy(destination(site_.rank), source(site_.rank), static_cast<size_t>(bytes));
+  const Slice taken = slice_taken(call_, rank, site_.size),
+              given = slice_given(call_, rank, rank, site_.size);
+  std::byte* to = call_.output.raw() + taken.begin;
+  const std::byte* from = call_.input.raw() + given.begin;
+  if (taken.length() > 0 && to != from) std::memcpy(to, from, static_cast<size_t>(taken.length()));
 }
 
 MpiBroadcast::MpiBroadcast(Call call, CallSite site, MPI_Comm communicator, int tag)
@@ -72,24 +92,23 @@ MpiReduce::MpiReduce(Call call, CallSite site, MPI_Comm communicator, int tag, A
       allocator_(allocator),
       element_(size_of(call_.input.dtype())) {
   int64_t longest = 0;
-  for (int rank = 0; rank < site_.size; ++rank) {
-    const Slice slice = call_.kind == CallKind::kAllReduce
-                            ? slice_of(call_.input.num_elements(), element_, rank, site_.size)
-                            : Slice{0, call_.output.num_elements()};
-    longest = std::max(longest, slice.length());
-  }
+  for (int rank = 0; rank < site_.size; ++rank) longest = std::max(longest, slice(rank).length());
   const int64_t per_piece = kPieceBytes / element_;
   num_pieces_ = (longest + per_piece - 1) / per_piece;
 }
 
-Slice MpiReduce::part(int rank, int64_t piece) const {
+Slice MpiReduce::slice(int rank) const {
+  if (call_.kind != CallKind::kReduceScatter)
+    return slice_of_rank(call_.input.num_elements(), rank, site_.size);
   const int64_t each = call_.output.num_elements();
-  const Slice slice = call_.kind == CallKind::kAllReduce
-                          ? slice_of(call_.input.num_elements(), element_, rank, site_.size)
-                          : Slice{rank * each, (rank + 1) * each};
+  return {rank * each, (rank + 1) * each};
+}
+
+Slice MpiReduce::part(int rank, int64_t piece) const {
+  const Slice whole = slice(rank);
   const int64_t per_piece = kPieceBytes / element_;
-  return {std::min(slice.end, slice.begin + piece * per_piece),
-          std::min(slice.end, slice.begin + (piece + 1) * per_piece)};
+  return {std::min(whole.end, whole.begin + piece * per_piece),
+          std::min(whole.end, whole.begin + (piece + 1) * per_piece)};
 }
 
 std::byte* MpiReduce::at(int64_t element) const {
@@ -119,13 +138,13 @@ void MpiReduce::reduce_piece(Piece& piece) {
   for (int peer = 0; peer < site_.size; ++peer)
     sources[static_cast<size_t>(peer)] =
         peer == site_.rank ? at(mine.begin) : piece.received.raw() + peer * bytes;
-  const bool all_reduce = call_.kind == CallKind::kAllReduce;
   std::byte* destination =
-      all_reduce ? at(mine.begin)
-                 : call_.output.raw() + mine.begin * element_ - site_.rank * call_.output.num_bytes();
+      call_.kind == CallKind::kReduceScatter
+          ? call_.output.raw() + mine.begin * element_ - site_.rank * call_.output.num_bytes()
+          : at(mine.begin);
   reduce(call_.input.dtype(), call_.op, sources, {&destination, 1}, mine.length());
   piece.returning = true;
-  if (!all_reduce) return;
+  if (call_.kind != CallKind::kAllReduce) return;
   for (int peer = 0; peer < site_.size; ++peer) {
     if (peer == site_.rank) continue;
     const Slice theirs = part(peer, piece.index);

@@ -7,7 +7,7 @@
 
 namespace trireme::comm {
 
-/// Messages that need nothing in between: send, receive, all_gather, all_to_all, barrier.
+/// Messages that need nothing in between: send, receive, all_gather, all_gather_slices, all_to_all, barrier.
 class MpiDirect final : public Operation {
  public:
   MpiDirect(Call call, CallSite site, MPI_Comm communicator, int tag);
@@ -15,6 +15,8 @@ class MpiDirect final : public Operation {
   std::vector<int> missing() const override { return transfers_.missing(); }
 
  private:
+  void exchange(int tag);
+
   MpiTransfers transfers_;
 };
 
@@ -35,9 +37,9 @@ class MpiBroadcast final : public Operation {
   bool forwarded_ = false;
 };
 
-/// all_reduce and reduce_scatter: every rank receives the others' contributions to its own slice, reduces
-/// them in rank order and (all_reduce) sends the result back. Large tensors go through in pieces, several
-/// under way, so that the extra memory is small and a piece is reduced while others travel.
+/// all_reduce, reduce_scatter and reduce_scatter_slices: every rank receives the others' contributions to its
+/// own slice, reduces them in rank order and (all_reduce) sends the result back. Large tensors go through in
+/// pieces, several under way, so that the extra memory is small and a piece is reduced while others travel.
 class MpiReduce final : public Operation {
  public:
   MpiReduce(Call call, CallSite site, MPI_Comm communicator, int tag, Allocator& allocator);
@@ -51,7 +53,8 @@ class MpiReduce final : public Operation {
     MpiTransfers transfers;
     bool returning = false;
   };
-  Slice part(int rank, int64_t piece) const;  ///< elements of the input
+  Slice slice(int rank) const;                ///< what the rank reduces, in elements of the input
+  Slice part(int rank, int64_t piece) const;  ///< the same, of one piece
   std::byte* at(int64_t element) const;
   void start_piece();
   void reduce_piece(Piece& piece);

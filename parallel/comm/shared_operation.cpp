@@ -109,13 +109,25 @@ void SharedOperation::do_part() {
     if (to != from && bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
   };
   switch (call_.kind) {
-    case CallKind::kAllReduce: {
-      const Slice slice = slice_of(call_.input.num_elements(), element, site_.rank, site_.size);
+    case CallKind::kAllReduce:
+    case CallKind::kReduceScatterSlices: {
+      const Slice slice = slice_of_rank(call_.input.num_elements(), site_.rank, site_.size);
       for (int other = 0; other < site_.size; ++other)
         sources[static_cast<size_t>(other)] = input(other) + slice.begin * element;
-      reduce(dtype, call_.op, sources, sources, slice.length());
+      const std::span<std::byte* const> everybody = sources;
+      const auto destinations = call_.kind == CallKind::kAllReduce
+                                    ? everybody
+                                    : everybody.subspan(static_cast<size_t>(site_.rank), 1);
+      reduce(dtype, call_.op, sources, destinations, slice.length());
       break;
     }
+    case CallKind::kAllGatherSlices:
+      for (int other = 0; other < site_.size; ++other) {
+        const Slice slice = slice_of_rank(call_.input.num_elements(), other, site_.size);
+        copy(output(site_.rank) + slice.begin * element, input(other) + slice.begin * element,
+             slice.length() * element);
+      }
+      break;
     case CallKind::kReduceScatter: {
       const int64_t count = call_.output.num_elements();
       for (int other = 0; other < site_.size; ++other)

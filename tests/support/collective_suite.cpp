@@ -11,7 +11,7 @@ namespace {
 
 constexpr DType kTypes[] = {DType::kFloat64, DType::kFloat32, DType::kBFloat16, DType::kFloat16,
                             DType::kInt64,   DType::kInt32,   DType::kUInt16,   DType::kUInt8};
-constexpr int64_t kLengths[] = {1, 7, 64, 1001};
+constexpr int64_t kLengths[] = {0, 1, 7, 63, 64, 65, 1001};
 
 template <class Body>
 void with_type(DType dtype, Body&& body) {
@@ -106,6 +106,23 @@ class Suite {
                [&](int64_t i) { return reduced<T>(size, rank * count + i, ReduceOp::kSum); });
     group_.all_reduce(input, ReduceOp::kSum);
     compare<T>(input, "all_reduce", [&](int64_t i) { return reduced<T>(size, i, ReduceOp::kSum); });
+    run_slices<T>(count * size + 1);
+  }
+
+  /// Outside its own slice a rank may hold anything after reduce_scatter_slices, before all_gather_slices.
+  template <class T>
+  void run_slices(int64_t count) {
+    const Slice own = slice_of_rank(count, group_.rank(), group_.size());
+    for (const ReduceOp op : {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin}) {
+      Tensor tensor = filled<T>(count);
+      group_.reduce_scatter_slices(tensor, op);
+      compare<T>(tensor.slice(0, own.begin, own.length()), "reduce_scatter_slices",
+                 [&](int64_t i) { return reduced<T>(group_.size(), own.begin + i, op); });
+      for (int64_t i = 0; i < count; ++i)
+        if (i < own.begin || i >= own.end) tensor.data<T>()[i] = element<T>(99, i);
+      group_.all_gather_slices(tensor);
+      compare<T>(tensor, "all_gather_slices", [&](int64_t i) { return reduced<T>(group_.size(), i, op); });
+    }
   }
 
   template <class T>
@@ -149,7 +166,10 @@ void expect_collectives_match_loops(Communicator& group, Context& context, bool 
   Suite suite(group, context, shared);
   for (const DType dtype : kTypes)
     for (const int64_t length : kLengths)
-      with_type(dtype, [&](auto type) { suite.run<decltype(type)>(length); });
+      with_type(dtype, [&](auto type) {
+        suite.run<decltype(type)>(length);
+        suite.run_slices<decltype(type)>(length);
+      });
   suite.run_large<float>(300'003);  // several pieces of the exchange, many chunks of the kernel
 }
 

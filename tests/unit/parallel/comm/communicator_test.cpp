@@ -41,6 +41,22 @@ TEST(LocalCommunicator, CollectivesMatchPlainLoops) {
   testing::expect_splits_work(group, context);
 }
 
+TEST(SliceOfRank, CoversEveryElementOnceInPartsThatStartAtMultiplesOf64) {
+  for (int64_t count = 0; count < 1000; count = count < 200 ? count + 1 : count + 61)
+    for (int size = 1; size <= 9; ++size) {
+      int64_t end = 0;
+      for (int rank = 0; rank < size; ++rank) {
+        const Slice slice = slice_of_rank(count, rank, size);
+        ASSERT_EQ(slice.begin, end);
+        ASSERT_TRUE(slice.begin % 64 == 0 || slice.length() == 0);
+        ASSERT_LE(slice.length(), slice_of_rank(count, 0, size).length());
+        end = slice.end;
+      }
+      ASSERT_EQ(end, count);
+      ASSERT_LT(slice_of_rank(count, 0, size).length(), count / size + 65) << "the parts are equal";
+    }
+}
+
 class ThreadRanks : public ::testing::TestWithParam<int> {};
 
 TEST_P(ThreadRanks, CollectivesMatchPlainLoops) {
@@ -71,7 +87,7 @@ TEST_P(ThreadRanks, SplitsWorkAndGroupsDoNotBlockEachOther) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, ThreadRanks, ::testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Sizes, ThreadRanks, ::testing::Values(1, 2, 3, 4, 5));
 
 TEST(ThreadCommunicator, ARankThatNeverArrivesIsNamedAtTheDeadline) {
   const auto start = std::chrono::steady_clock::now();
