@@ -171,17 +171,23 @@ std::vector<std::string> BaseCommunicator::gather_bytes(const std::string& bytes
 }
 
 std::unique_ptr<Communicator> BaseCommunicator::split(int color, int key, const std::string& name) {
+  if (color < kNoColor)
+    throw CommError(
+        fmt::format("rank {} of {} in group '{}': split into '{}' with color {}; colors are >= 0, or {} for "
+                    "a rank that belongs to no group",
+                    rank(), size(), this->name(), name, color, kNoColor));
   const std::vector<std::string> given = gather_bytes(fmt::format("{} {}", color, key));
   std::vector<std::pair<int, int>> keyed;  // key, rank
   for (int other = 0; other < size(); ++other) {
     int other_color = 0, other_key = 0;
     std::sscanf(given[static_cast<size_t>(other)].c_str(), "%d %d", &other_color, &other_key);
-    if (other_color == color) keyed.emplace_back(other_key, other);
+    if (other_color == color && color != kNoColor) keyed.emplace_back(other_key, other);
   }
   std::sort(keyed.begin(), keyed.end());
   std::vector<int> members;
   for (const auto& entry : keyed) members.push_back(entry.second);
   std::unique_ptr<BaseCommunicator> child = make_split(members, color, name);
+  if (child == nullptr) return nullptr;
   child->set_deadline(deadline_);
   child->set_step(site_.step);
   return child;

@@ -39,8 +39,8 @@ class BaseCommunicator : public Communicator {
 
   /// The state machine of a checked call; null when nothing is left to do.
   virtual std::shared_ptr<Operation> launch(Call call, CallSite site) = 0;
-  /// The communicator of `members` (ranks of this group, in their new order), of which this rank is one.
-  /// Collective over this group.
+  /// The communicator of `members` (ranks of this group, in their new order), of which this rank is one; null
+  /// when there are none (kNoColor). Collective over this group.
   virtual std::unique_ptr<BaseCommunicator> make_split(const std::vector<int>& members, int color,
                                                        const std::string& name) = 0;
 

@@ -97,7 +97,9 @@ class Communicator {
   /// Zeroed.
   virtual std::shared_ptr<Storage> allocate(Context& context, int64_t bytes, MemoryCategory category) = 0;
 
-  /// A communicator of the ranks that gave the same color, ordered by key; collective.
+  static constexpr int kNoColor = -1;
+  /// A communicator of the ranks that gave the same color (>= 0), ordered by key; collective over this group.
+  /// A rank that gives kNoColor belongs to none and gets null.
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
 
   /// Moves operations under way along; cheap.

@@ -33,8 +33,9 @@ std::shared_ptr<Operation> LocalCommunicator::launch(Call call, CallSite) {
   return nullptr;
 }
 
-std::unique_ptr<BaseCommunicator> LocalCommunicator::make_split(const std::vector<int>&, int,
+std::unique_ptr<BaseCommunicator> LocalCommunicator::make_split(const std::vector<int>& members, int,
                                                                 const std::string& name) {
+  if (members.empty()) return nullptr;
   return std::make_unique<LocalCommunicator>(name);
 }
 

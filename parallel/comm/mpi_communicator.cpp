@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <exception>
 #include <map>
 
@@ -149,10 +150,11 @@ class MpiCommunicator final : public BaseCommunicator {
 
   std::unique_ptr<BaseCommunicator> make_split(const std::vector<int>& members, int color,
                                                const std::string& name) override {
-    int place = 0;
-    while (members[static_cast<size_t>(place)] != rank()) ++place;
+    const auto place = std::find(members.begin(), members.end(), rank()) - members.begin();
     MPI_Comm child = MPI_COMM_NULL;
-    TRIREME_MPI(MPI_Comm_split(group_->get(), color, place, &child));
+    TRIREME_MPI(MPI_Comm_split(group_->get(), color == kNoColor ? MPI_UNDEFINED : color,
+                               static_cast<int>(place), &child));
+    if (child == MPI_COMM_NULL) return nullptr;
     return std::make_unique<MpiCommunicator>(child, name, progress_, options_);
   }
 

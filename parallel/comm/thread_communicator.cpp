@@ -102,6 +102,7 @@ std::shared_ptr<Operation> ThreadCommunicator::launch(Call call, CallSite site) 
 std::unique_ptr<BaseCommunicator> ThreadCommunicator::make_split(const std::vector<int>& members, int color,
                                                                  const std::string& name) {
   const int64_t number = num_splits_++;
+  if (members.empty()) return nullptr;
   std::shared_ptr<ThreadGroup> child;
   {
     const std::lock_guard lock(group_->mutex);

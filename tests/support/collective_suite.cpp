@@ -229,6 +229,18 @@ void expect_splits_work(Communicator& group, Context& context) {
   EXPECT_EQ(half->rank(), expected_size - 1 - rank / 2);
   EXPECT_EQ(half->name(), "half");
 
+  const bool first_or_last = rank == 0 || rank == size - 1;
+  const std::unique_ptr<Communicator> ends =
+      group.split(first_or_last ? 7 : Communicator::kNoColor, rank, "ends");
+  ASSERT_EQ(ends != nullptr, first_or_last);
+  if (ends) {
+    EXPECT_EQ(ends->size(), std::min(size, 2));
+    EXPECT_EQ(ends->rank(), rank == 0 ? 0 : 1);
+    const std::vector<std::string> found = ends->gather_bytes(std::to_string(rank));
+    EXPECT_EQ(found.back(), std::to_string(size - 1));
+  }
+  EXPECT_EQ(group.split(Communicator::kNoColor, rank, "nobody"), nullptr);
+
   // Both groups at once; even ranks wait in the one order, odd ranks in the other.
   Tensor a =
       Tensor::view_of(half->allocate(context, 4096, MemoryCategory::kWorkspace), 0, {1000}, DType::kFloat32);

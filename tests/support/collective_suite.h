@@ -11,7 +11,7 @@ void expect_collectives_match_loops(Communicator& group, Context& context, bool 
 void expect_many_operations_keep_their_order(Communicator& group, Context& context, bool shared);
 /// send and receive in a ring, several tags at once.
 void expect_messages_reach_their_tags(Communicator& group, Context& context);
-/// gather_bytes, split by parity, nested collectives on both groups at once.
+/// gather_bytes, split by parity, by no color, nested collectives on both groups at once.
 void expect_splits_work(Communicator& group, Context& context);
 
 }  // namespace trireme::testing

@@ -191,6 +191,8 @@ TEST(ThreadCommunicator, WrongArgumentsAreRefusedWithTheArithmetic) {
   EXPECT_THAT(
       message_of([&] { group.all_gather(floats(context, 3), floats(context, 4)); }, ExitCode::kDevice),
       HasSubstr("the output has 4 elements, 3 are needed for 1 ranks"));
+  EXPECT_THAT(message_of([&] { group.split(-2, 0, "stage"); }, ExitCode::kDevice),
+              HasSubstr("split into 'stage' with color -2; colors are >= 0, or -1"));
   EXPECT_THAT(message_of([&] { group.send(floats(context, 3), 0, 0); }, ExitCode::kDevice),
               HasSubstr("the other rank must be in"));
   EXPECT_THAT(message_of(
