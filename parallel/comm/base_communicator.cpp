@@ -110,11 +110,19 @@ void BaseCommunicator::check(const Call& call) const {
 }
 
 std::unique_ptr<Work> BaseCommunicator::begin(Call call) {
+  count(name_of(call.kind), call.payload().num_bytes());
+  return start(std::move(call));
+}
+
+void BaseCommunicator::count(const char* operation, int64_t bytes) {
+  CommCounters::Entry& entry = counters_.entries[operation];
+  ++entry.calls;
+  entry.bytes += bytes;
+}
+
+std::unique_ptr<Work> BaseCommunicator::start(Call call) {
   ++site_.sequence;
   check(call);
-  CommCounters::Entry& entry = counters_.entries[name_of(call.kind)];
-  ++entry.calls;
-  if (call.payload().defined()) entry.bytes += call.payload().num_bytes();
   std::shared_ptr<Operation> operation = launch(std::move(call), site_);
   if (operation) progress_->start(operation);
   return std::make_unique<OperationWork>(progress_, std::move(operation), deadline_);
@@ -152,18 +160,19 @@ void BaseCommunicator::barrier() {
 }
 
 std::vector<std::string> BaseCommunicator::gather_bytes(const std::string& bytes) {
+  count("gather_bytes", static_cast<int64_t>(bytes.size()));
   const auto make = [&](int64_t count, DType dtype) {
     return Tensor::allocate(allocator_, {count}, dtype, MemoryCategory::kWorkspace);
   };
   Tensor length = make(1, DType::kInt64), lengths = make(size(), DType::kInt64);
   *length.data<int64_t>() = static_cast<int64_t>(bytes.size());
-  all_gather(length, lengths);
+  start({CallKind::kAllGather, length, lengths})->wait();
   const int64_t* first = lengths.data<int64_t>();
   const int64_t longest = *std::max_element(first, first + size());
   Tensor mine = make(longest, DType::kUInt8), all = make(longest * size(), DType::kUInt8);
   std::memset(mine.raw(), 0, static_cast<size_t>(longest));
   std::memcpy(mine.raw(), bytes.data(), bytes.size());
-  all_gather(mine, all);
+  start({CallKind::kAllGather, mine, all})->wait();
   std::vector<std::string> result;
   for (int i = 0; i < size(); ++i)
     result.emplace_back(reinterpret_cast<const char*>(all.raw()) + i * longest, first[i]);

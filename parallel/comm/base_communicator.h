@@ -52,6 +52,8 @@ class BaseCommunicator : public Communicator {
 
  private:
   std::unique_ptr<Work> begin(Call call);
+  void count(const char* operation, int64_t bytes);
+  std::unique_ptr<Work> start(Call call);
   void check(const Call& call) const;
 
   CommCounters counters_;

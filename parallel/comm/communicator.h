@@ -25,7 +25,14 @@ struct Slice {
 /// last parts may be shorter or empty.
 Slice slice_of_rank(int64_t count, int rank, int size);
 
-/// Calls and bytes by operation name, as seen by this rank (payload bytes it gave).
+/// Calls and bytes by operation name, as seen by this rank, counted when a call begins. The bytes do not
+/// depend on the transport:
+///   all_reduce, reduce_scatter_slices, all_gather_slices, broadcast   the tensor (on every rank)
+///   all_gather, reduce_scatter, all_to_all                            the input
+///   send, receive                                                     the message
+///   gather_bytes                                                      what this rank gave
+///   barrier                                                           0
+/// gather_bytes and barrier are control messages; split and allocate count as the gather_bytes they make.
 struct CommCounters {
   struct Entry {
     int64_t calls = 0;

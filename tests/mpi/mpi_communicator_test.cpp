@@ -40,6 +40,10 @@ TEST_P(MpiCommunicator, SplitsWorkAndGroupsDoNotBlockEachOther) {
   testing::expect_splits_work(*world_, context_);
 }
 
+TEST_P(MpiCommunicator, CountersFollowTheirDefinition) {
+  testing::expect_counters_follow_their_definition(*world_, context_);
+}
+
 TEST_P(MpiCommunicator, SumsAgreeWithMpiAllreduce) {
   constexpr int64_t kCount = 300'001;
   for (const bool allocated : {false, true}) {

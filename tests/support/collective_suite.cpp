@@ -213,6 +213,47 @@ void expect_messages_reach_their_tags(Communicator& group, Context& context) {
     EXPECT_EQ(received[static_cast<size_t>(3 - tag)].data<int32_t>()[4], 1000 * previous + 10 * tag + 4);
 }
 
+void expect_counters_follow_their_definition(Communicator& group, Context& context) {
+  const int size = group.size(), rank = group.rank();
+  const auto make = [&](int64_t count) {
+    return context.zeros({count}, DType::kFloat32, MemoryCategory::kWorkspace);
+  };
+  const CommCounters before = group.counters();
+  const auto expect = [&](const std::string& operation, int64_t calls, int64_t bytes) {
+    const auto earlier = before.entries.find(operation);
+    const CommCounters::Entry start =
+        earlier == before.entries.end() ? CommCounters::Entry{} : earlier->second;
+    const CommCounters::Entry& now = group.counters().entries.at(operation);
+    EXPECT_EQ(now.calls - start.calls, calls) << operation << " on rank " << rank << " of " << size;
+    EXPECT_EQ(now.bytes - start.bytes, bytes) << operation << " on rank " << rank << " of " << size;
+  };
+  group.all_reduce(make(10), ReduceOp::kSum);
+  group.all_reduce(make(5), ReduceOp::kMax);
+  group.all_gather(make(3), make(3 * size));
+  group.reduce_scatter(make(7 * size), make(7), ReduceOp::kSum);
+  group.reduce_scatter_slices(make(129), ReduceOp::kSum);
+  group.all_gather_slices(make(131));
+  group.all_to_all(make(2 * size), make(2 * size));
+  group.broadcast(make(17), size - 1);
+  group.barrier();
+  group.gather_bytes(std::string(static_cast<size_t>(rank + 1), 'x'));
+  expect("all_reduce", 2, 60);
+  expect("all_gather", 1, 12);
+  expect("reduce_scatter", 1, 28 * size);
+  expect("reduce_scatter_slices", 1, 129 * 4);
+  expect("all_gather_slices", 1, 131 * 4);
+  expect("all_to_all", 1, 8 * size);
+  expect("broadcast", 1, 17 * 4);
+  expect("barrier", 1, 0);
+  expect("gather_bytes", 1, rank + 1);
+  if (size == 1) return;
+  const auto sent = group.send_async(make(11), (rank + 1) % size, 0);
+  group.receive(make(11), (rank + size - 1) % size, 0);
+  sent->wait();
+  expect("send", 1, 44);
+  expect("receive", 1, 44);
+}
+
 void expect_splits_work(Communicator& group, Context& context) {
   const int size = group.size(), rank = group.rank();
   const std::string mine(static_cast<size_t>(rank * 3), static_cast<char>('a' + rank));

@@ -39,6 +39,7 @@ TEST(LocalCommunicator, CollectivesMatchPlainLoops) {
   testing::expect_collectives_match_loops(group, context, false);
   testing::expect_many_operations_keep_their_order(group, context, true);
   testing::expect_splits_work(group, context);
+  testing::expect_counters_follow_their_definition(group, context);
 }
 
 TEST(SliceOfRank, CoversEveryElementOnceInPartsThatStartAtMultiplesOf64) {
@@ -84,6 +85,13 @@ TEST_P(ThreadRanks, SplitsWorkAndGroupsDoNotBlockEachOther) {
   run_thread_ranks(GetParam(), [](Communicator& world) {
     Context context;
     testing::expect_splits_work(world, context);
+  });
+}
+
+TEST_P(ThreadRanks, CountersFollowTheirDefinition) {
+  run_thread_ranks(GetParam(), [](Communicator& world) {
+    Context context;
+    testing::expect_counters_follow_their_definition(world, context);
   });
 }
 
@@ -201,18 +209,6 @@ TEST(ThreadCommunicator, WrongArgumentsAreRefusedWithTheArithmetic) {
                   },
                   ExitCode::kDevice),
               HasSubstr("contiguous"));
-}
-
-TEST(ThreadCommunicator, CountsCallsAndBytes) {
-  run_thread_ranks(2, [](Communicator& world) {
-    Context context;
-    world.all_reduce(floats(context, 10), ReduceOp::kSum);
-    world.all_reduce(floats(context, 5), ReduceOp::kMax);
-    world.barrier();
-    EXPECT_EQ(world.counters().entries.at("all_reduce").calls, 2);
-    EXPECT_EQ(world.counters().entries.at("all_reduce").bytes, 60);
-    EXPECT_EQ(world.counters().entries.at("barrier").calls, 1);
-  });
 }
 
 }  // namespace
