@@ -1,5 +1,6 @@
 #include "core/autograd/parameter.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/check.h"
@@ -39,6 +40,16 @@ void draw_piece(const Context& context, const Parameter& parameter, size_t index
 }
 
 }  // namespace
+
+bool ParameterPiece::partial_gradient() const {
+  return std::any_of(placement.begin(), placement.end(),
+                     [](const auto& entry) { return entry.second.partial_gradient(); });
+}
+
+bool Parameter::has_partial_gradient() const {
+  return std::any_of(pieces.begin(), pieces.end(),
+                     [](const ParameterPiece& piece) { return piece.partial_gradient(); });
+}
 
 Tensor Parameter::piece(const Tensor& tensor, size_t index) const {
   const ParameterPiece& piece = pieces[index];

@@ -19,10 +19,15 @@ struct InitRule {
 /// A mesh axis; opaque in core.
 using AxisId = int;
 
-/// How a parameter lies on one mesh axis. An axis without an entry: replicated, gradient equal on its ranks.
+/// How a logical tensor lies on one mesh axis: each rank holds a part; or all hold the whole and compute
+/// equal gradients; or all hold the whole and each computes a part of the gradient's sum.
 struct Placement {
   enum class Kind { kSplit, kReplicatedEqual, kReplicatedPartial } kind = Kind::kReplicatedEqual;
-  int dim = 0;  ///< of kSplit
+  int dim = 0;     ///< of kSplit
+  int copies = 1;  ///< of kSplit: this many neighbouring ranks hold the same part, each a part of its
+                   ///< gradient's sum (key heads that are fewer than ranks)
+
+  bool partial_gradient() const { return kind == Kind::kReplicatedPartial || copies > 1; }
 };
 
 /// One logical tensor inside a parameter's storage. Packed storage (query, key and value in one matrix) has
@@ -33,6 +38,11 @@ struct ParameterPiece {
   Shape offset;        ///< the box of the global tensor that this rank holds
   Shape extent;
   int64_t storage_row = 0;  ///< first row (dimension 0) of the box in the storage
+  /// By axis. An axis without an entry does not repeat the piece: this rank alone of the axis holds it. The
+  /// data axis never has an entry: its ranks are replicas of one another.
+  std::map<AxisId, Placement> placement = {};
+
+  bool partial_gradient() const;  ///< this rank's gradient must be summed with those of another axis' ranks
 };
 
 /// A trained tensor. Owned by its Module; Functions keep a pointer and never its tensors, which may be freed
@@ -44,13 +54,14 @@ class Parameter {
   std::vector<ParameterPiece> pieces;  ///< in storage order
   InitRule init;
   bool weight_decay = true;  ///< false for norms and biases
-  std::map<AxisId, Placement> placement;
 
   Tensor value;     ///< compute type
   Tensor master;    ///< float32 (float64) weights the optimizer updates; shares storage with value when types
                     ///< agree
   Tensor gradient;  ///< float32 (float64), a view into a flat bucket
   uint64_t version = 0;  ///< of value; keys packed or cast copies
+
+  bool has_partial_gradient() const;  ///< of any piece
 
   /// The view of `tensor` (value, master, gradient or an optimizer state of this shape) that holds a piece.
   Tensor piece(const Tensor& tensor, size_t index) const;

@@ -29,6 +29,7 @@ class FieldVisitor {
   virtual void visit(const Field&, int64_t&) = 0;
   virtual void visit(const Field&, double&) = 0;
   virtual void visit(const Field&, std::string&) = 0;
+  virtual void visit(const Field&, std::vector<int64_t>&) = 0;
   virtual void visit(const Field&, std::vector<double>&) = 0;
   virtual void visit(const Field&, std::vector<std::string>&) = 0;
 

@@ -24,13 +24,18 @@ int64_t count(const Parameter& parameter) {
 
 }  // namespace
 
-Gpt::Gpt(const GptConfig& config, nn::LayerBuilder& builder) : config_(config) {
+Gpt::Gpt(const GptConfig& config, nn::LayerBuilder& builder)
+    : config_(config), residual_shards_(builder.residual_shards()) {
   auto embedding = std::make_unique<GptEmbeddingBlock>(config, builder);
   nn::VocabularyEmbedding* tied = config.untie_embeddings_and_output_weights ? nullptr : &embedding->word();
   blocks_.push_back(std::move(embedding));
   for (int64_t i = 0; i < config.num_layers; ++i)
     blocks_.push_back(std::make_unique<GptLayerBlock>(config, i, builder));
   blocks_.push_back(std::make_unique<GptHeadBlock>(config, builder, tied));
+}
+
+std::vector<Shape> Gpt::boundary_shapes(const Batch& batch) const {
+  return {{batch.num_samples() * batch.length() / residual_shards_, config_.hidden_size}};
 }
 
 Variable Gpt::loss(Context& context, ForwardPass& pass) {

@@ -20,6 +20,7 @@ class Gpt final : public Model {
   Gpt(const GptConfig& config, nn::LayerBuilder& builder);
 
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
+  std::vector<Shape> boundary_shapes(const Batch& batch) const override;
   Variable loss(Context& context, ForwardPass& pass) override;
   Tensor logits(Context& context, ForwardPass& pass, bool last_position_only) override;
   std::vector<Parameter*> parameters() override;
@@ -29,6 +30,7 @@ class Gpt final : public Model {
 
  private:
   GptConfig config_;
+  int64_t residual_shards_;
   std::vector<std::unique_ptr<Block>> blocks_;
 };
 

@@ -151,6 +151,10 @@ void GptHeadBlock::collect(std::vector<Parameter*>& parameters) {
   loss_->collect(parameters);
 }
 
+void GptHeadBlock::collect_shared(std::vector<Parameter*>& parameters) {
+  loss_->collect_shared(parameters);
+}
+
 std::vector<Variable> GptHeadBlock::forward(Context& context, ForwardPass& pass,
                                             const std::vector<Variable>& inputs) {
   return {loss_->loss(context, pass, final_norm_->forward(context, inputs[0]))};

@@ -48,6 +48,7 @@ class GptHeadBlock final : public Block {
  public:
   GptHeadBlock(const GptConfig& config, nn::LayerBuilder& builder, nn::VocabularyEmbedding* tied);
   void collect(std::vector<Parameter*>& parameters) override;
+  void collect_shared(std::vector<Parameter*>& parameters) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
   Tensor logits(Context& context, const Tensor& x);

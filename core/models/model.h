@@ -23,6 +23,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const std::vector<std::unique_ptr<Block>>& blocks() const = 0;
+  /// Shapes of the Variables, in the compute type, that pass from one block to the next on this rank.
+  virtual std::vector<Shape> boundary_shapes(const Batch& batch) const = 0;
   /// Scaled loss of a micro-batch: a float32 (float64) scalar, shape [1]; root of backward with gradient 1.
   virtual Variable loss(Context& context, ForwardPass& pass) = 0;
   /// Logits [B*T, V] (or of the last position of each sample only: [B, V]) in the compute type; no graph.

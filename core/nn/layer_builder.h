@@ -87,6 +87,9 @@ class LayerBuilder {
   virtual std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) = 0;
   virtual std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) = 0;
   virtual std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) = 0;
+  /// Into how many row shards of equal length the residual stream is divided (sequence parallelism); 1:
+  /// every rank has all rows.
+  virtual int64_t residual_shards() const = 0;
 };
 
 }  // namespace trireme::nn

@@ -16,6 +16,8 @@ class Module {
   virtual ~Module() = default;
   /// Every parameter once, in the order of the forward pass. A shared (tied) one is listed by its owner only.
   virtual void collect(std::vector<Parameter*>& parameters) = 0;
+  /// Those that it uses and another module owns (a tied head).
+  virtual void collect_shared(std::vector<Parameter*>&) {}
 };
 
 }  // namespace trireme::nn

@@ -138,6 +138,9 @@ class PlainVocabularyLoss final : public VocabularyLoss {
   void collect(std::vector<Parameter*>& parameters) override {
     if (own_) parameters.push_back(&*own_);
   }
+  void collect_shared(std::vector<Parameter*>& parameters) override {
+    if (tied_ != nullptr) parameters.push_back(&tied_->weight());
+  }
   Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
     TokenLoss loss = linear_cross_entropy(context, hidden, weight(), pass.batch.targets, pass.loss_scale);
     pass.loss_sum = loss.sum;

@@ -18,6 +18,7 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) override;
   std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) override;
   std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) override;
+  int64_t residual_shards() const override { return 1; }
 };
 
 }  // namespace trireme::nn

@@ -81,6 +81,10 @@ class FieldReader : public FieldVisitor {
   void visit(const Field& field, std::string& value) override {
     read(field, [&](const ConfigNode& node) { string(field, node, FieldType::kString, value); });
   }
+  void visit(const Field& field, std::vector<int64_t>& value) override {
+    list(field, FieldType::kIntegerList, value,
+         [&](const ConfigNode& item, int64_t& one) { number(field, item, FieldType::kInteger, one); });
+  }
   void visit(const Field& field, std::vector<double>& value) override {
     list(field, FieldType::kNumberList, value,
          [&](const ConfigNode& item, double& one) { number(field, item, FieldType::kNumber, one); });

@@ -68,6 +68,9 @@ json schema_of(const FieldEntry& entry) {
       schema = {{"type", "string"}};
       if (!entry.field.choices.empty()) schema["enum"] = entry.field.choices;
       break;
+    case FieldType::kIntegerList:
+      schema = {{"type", "array"}, {"items", number_schema("integer", entry.field)}};
+      break;
     case FieldType::kNumberList:
       schema = {{"type", "array"}, {"items", number_schema("number", entry.field)}};
       break;

@@ -15,6 +15,9 @@ class FieldLister : public FieldVisitor {
   void visit(const Field& field, int64_t& value) override { add(field, FieldType::kInteger, value); }
   void visit(const Field& field, double& value) override { add(field, FieldType::kNumber, value); }
   void visit(const Field& field, std::string& value) override { add(field, FieldType::kString, value); }
+  void visit(const Field& field, std::vector<int64_t>& value) override {
+    add(field, FieldType::kIntegerList, value);
+  }
   void visit(const Field& field, std::vector<double>& value) override {
     add(field, FieldType::kNumberList, value);
   }
@@ -75,6 +78,8 @@ std::string expectation(const Field& field, FieldType type) {
       return "a number" + range_of(field) + unit;
     case FieldType::kString:
       return field.choices.empty() ? "a string" : fmt::format("one of {}", fmt::join(field.choices, ", "));
+    case FieldType::kIntegerList:
+      return "a list of integers" + range_of(field) + unit;
     case FieldType::kNumberList:
       return "a list of numbers" + range_of(field) + unit;
     case FieldType::kStringList:

@@ -37,10 +37,10 @@ struct ConfigSection {
 std::vector<ConfigSection> sections_of(RunConfig& config);
 
 /// A value of any type a field can have.
-using FieldValue =
-    std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
+using FieldValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>,
+                                std::vector<std::string>>;
 
-enum class FieldType { kBool, kInteger, kNumber, kString, kNumberList, kStringList };
+enum class FieldType { kBool, kInteger, kNumber, kString, kIntegerList, kNumberList, kStringList };
 
 /// A field, where it stands and what it holds: what printing, documentation, the schema and completion read.
 struct FieldEntry {

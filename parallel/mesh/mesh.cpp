@@ -2,11 +2,57 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <numeric>
+#include <vector>
 
 #include "core/base/error.h"
+#include "core/base/host.h"
 
 namespace trireme {
+namespace {
+
+/// What the words of parallel.rank_order mean.
+constexpr std::array<std::pair<const char*, Axis>, kNumAxes> kOrderWords = {{{"tp", Axis::kTensor},
+                                                                             {"cp", Axis::kContext},
+                                                                             {"ep", Axis::kExpert},
+                                                                             {"dp", Axis::kData},
+                                                                             {"pp", Axis::kPipeline}}};
+
+std::array<Axis, kNumAxes> parse_order(const std::string& text) {
+  std::vector<Axis> order;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find('-', begin), text.size());
+    for (const auto& [word, axis] : kOrderWords)
+      if (text.compare(begin, end - begin, word) == 0) order.push_back(axis);
+    begin = end + 1;
+  }
+  std::vector<Axis> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  const bool each_once = std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
+  if (order.size() != kNumAxes || !each_once || text.size() != 3 * kNumAxes - 1)
+    throw ConfigError(fmt::format(
+        "parallel.rank_order is '{}'; it must name tp, cp, ep, dp and pp once each, joined by '-'", text));
+  std::array<Axis, kNumAxes> result{};
+  std::copy(order.begin(), order.end(), result.begin());
+  return result;
+}
+
+/// Place of this rank when the ranks of a host are neighbours; hosts and their ranks keep their order.
+int place_by_host(Communicator& world) {
+  const std::vector<std::string> hosts = world.gather_bytes(host_name());
+  std::vector<int> order(hosts.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto first_rank = [&](int rank) {
+    return std::find(hosts.begin(), hosts.end(), hosts[static_cast<size_t>(rank)]) - hosts.begin();
+  };
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return first_rank(a) < first_rank(b); });
+  return static_cast<int>(std::find(order.begin(), order.end(), world.rank()) - order.begin());
+}
+
+}  // namespace
 
 const char* name_of(Axis axis) {
   static constexpr std::array<const char*, kNumAxes> kNames = {"tensor", "context", "expert", "data",
@@ -22,9 +68,9 @@ int MeshShape::num_ranks() const {
 
 std::array<int, kNumAxes> MeshShape::coordinates(int rank) const {
   std::array<int, kNumAxes> result{};
-  for (size_t i = 0; i < kNumAxes; ++i) {
-    result[i] = rank % sizes[i];
-    rank /= sizes[i];
+  for (const Axis axis : order) {
+    result[static_cast<size_t>(axis)] = rank % size(axis);
+    rank /= size(axis);
   }
   return result;
 }
@@ -34,13 +80,15 @@ MeshShape MeshShape::make(const ParallelConfig& config, int world_size) {
     Axis axis;
     const char* key;
     int64_t size;
+    bool available;
   };
   const std::array<Given, 4> given = {
-      {{Axis::kTensor, "tensor_model_parallel_size", config.tensor_model_parallel_size},
-       {Axis::kContext, "context_parallel_size", config.context_parallel_size},
-       {Axis::kExpert, "expert_model_parallel_size", config.expert_model_parallel_size},
-       {Axis::kPipeline, "pipeline_model_parallel_size", config.pipeline_model_parallel_size}}};
+      {{Axis::kTensor, "tensor_model_parallel_size", config.tensor_model_parallel_size, true},
+       {Axis::kContext, "context_parallel_size", config.context_parallel_size, false},
+       {Axis::kExpert, "expert_model_parallel_size", config.expert_model_parallel_size, false},
+       {Axis::kPipeline, "pipeline_model_parallel_size", config.pipeline_model_parallel_size, true}}};
   MeshShape shape;
+  shape.order = parse_order(config.rank_order);
   int64_t product = 1;
   std::string factors, unavailable;
   for (const Given& entry : given) {
@@ -49,10 +97,11 @@ MeshShape MeshShape::make(const ParallelConfig& config, int world_size) {
     shape.sizes[static_cast<size_t>(entry.axis)] = static_cast<int>(entry.size);
     product *= entry.size;
     factors += fmt::format("{}{} ({})", factors.empty() ? "" : " x ", entry.size, name_of(entry.axis));
-    if (entry.size > 1)
+    if (entry.size > 1 && !entry.available)
       unavailable += fmt::format("{}parallel.{} = {} is not available in this version; set it to 1",
                                  unavailable.empty() ? "" : "\n", entry.key, entry.size);
   }
+  if (!unavailable.empty()) throw ConfigError(unavailable);
   if (world_size % product != 0) {
     const int64_t below = world_size / product * product;
     throw ConfigError(fmt::format(
@@ -61,7 +110,6 @@ MeshShape MeshShape::make(const ParallelConfig& config, int world_size) {
         factors, product, world_size, world_size, world_size / product, product, world_size % product,
         below > 0 ? fmt::format("{} or ", below) : "", below + product));
   }
-  if (!unavailable.empty()) throw ConfigError(unavailable);
   shape.sizes[static_cast<size_t>(Axis::kData)] = static_cast<int>(world_size / product);
   return shape;
 }
@@ -69,21 +117,49 @@ MeshShape MeshShape::make(const ParallelConfig& config, int world_size) {
 Mesh::Mesh(Communicator& world, const ParallelConfig& config)
     : world_(world),
       shape_(MeshShape::make(config, world.size())),
-      coordinates_(shape_.coordinates(world.rank())) {
+      coordinates_(shape_.coordinates(place_by_host(world))) {
   world_.set_deadline(
       std::chrono::milliseconds(static_cast<int64_t>(config.distributed_timeout_seconds * 1000)));
-  for (size_t i = 0; i < kNumAxes; ++i) {
-    // The ranks of one group agree on every coordinate but this one.
+  // The ranks of one group agree on every coordinate but one.
+  const auto color_without = [&](Axis left_out) {
     int color = 0;
-    for (size_t other = kNumAxes; other-- > 0;)
-      color = color * shape_.sizes[other] + (other == i ? 0 : coordinates_[other]);
-    axes_[i] = world_.split(color, coordinates_[i], name_of(static_cast<Axis>(i)));
+    for (size_t axis = kNumAxes; axis-- > 0;)
+      color = color * shape_.sizes[axis] + (axis == static_cast<size_t>(left_out) ? 0 : coordinates_[axis]);
+    return color;
+  };
+  for (size_t i = 0; i < kNumAxes; ++i) {
+    const Axis axis = static_cast<Axis>(i);
+    axes_[i] = world_.split(color_without(axis), coordinates_[i], name_of(axis));
   }
+  const int num_stages = shape_.size(Axis::kPipeline), stage = coordinate(Axis::kPipeline);
+  if (num_stages > 1) {
+    const bool at_an_end = stage == 0 || stage == num_stages - 1;
+    std::unique_ptr<Communicator> group = pipeline().split(at_an_end ? 0 : 1, stage, "ends");
+    if (at_an_end) ends_ = std::move(group);
+  }
+}
+
+Communicator& Mesh::neighbours(Axis axis, int count) {
+  std::unique_ptr<Communicator>& group = neighbours_[{axis, count}];
+  if (!group)
+    group = this->axis(axis).split(coordinate(axis) / count, coordinate(axis),
+                                   fmt::format("{}-neighbours", name_of(axis)));
+  return *group;
+}
+
+bool Mesh::counted_here(const ParameterPiece& piece) const {
+  return std::all_of(piece.placement.begin(), piece.placement.end(), [&](const auto& entry) {
+    const auto& [axis, placement] = entry;
+    const int place = coordinate(static_cast<Axis>(axis));
+    return placement.kind == Placement::Kind::kSplit ? place % placement.copies == 0 : place == 0;
+  });
 }
 
 void Mesh::set_step(int64_t step) {
   world_.set_step(step);
   for (const auto& group : axes_) group->set_step(step);
+  if (ends_) ends_->set_step(step);
+  for (const auto& [key, group] : neighbours_) group->set_step(step);
 }
 
 CommCounters Mesh::counters() const {
@@ -94,6 +170,8 @@ CommCounters Mesh::counters() const {
   };
   add(world_);
   for (const auto& group : axes_) add(*group);
+  if (ends_) add(*ends_);
+  for (const auto& [key, group] : neighbours_) add(*group);
   return all;
 }
 

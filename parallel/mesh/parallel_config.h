@@ -1,8 +1,14 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "core/base/fields.h"
 
 namespace trireme {
+
+/// The order of forward and backward work in a pipeline (parallel/pipeline/README.md).
+enum class PipelineSchedule { kGpipe, k1f1b, kInterleaved, kZeroBubble };
 
 /// Section `parallel`.
 struct ParallelConfig {
@@ -10,8 +16,15 @@ struct ParallelConfig {
   int64_t pipeline_model_parallel_size = 1;
   int64_t context_parallel_size = 1;
   int64_t expert_model_parallel_size = 1;
-  double bucket_size_mb = 25;                ///< of gradient buckets, MB
-  double distributed_timeout_seconds = 600;  ///< deadline of every wait on another rank
+  bool sequence_parallel = false;  ///< needs a tensor axis
+  PipelineSchedule pipeline_schedule = PipelineSchedule::k1f1b;
+  int64_t virtual_pipeline_model_parallel_size = 1;  ///< chunks of layers a stage; above 1: interleaved
+  std::vector<int64_t> pipeline_layout;              ///< layers of every virtual stage; empty: balanced
+  int64_t zero_stage = 0;                            ///< 1: optimizer state divided over data ranks
+  std::string rank_order = "tp-cp-ep-dp-pp";         ///< fastest axis first
+  double bucket_size_mb = 25;                        ///< of gradient buckets, MB
+  int64_t replica_check_interval = 0;                ///< steps; 0: never
+  double distributed_timeout_seconds = 600;          ///< deadline of every wait on another rank
 
   void fields(FieldVisitor& visitor);
 };

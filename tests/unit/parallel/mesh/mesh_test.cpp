@@ -44,11 +44,67 @@ TEST(Mesh, ALayoutThatDoesNotDivideIsRefusedWithTheArithmetic) {
 
 TEST(Mesh, AxesThatDoNotExistYetAreRefused) {
   ParallelConfig config;
-  config.tensor_model_parallel_size = 2;
-  EXPECT_THAT(refusal(config, 4), StrEq("parallel.tensor_model_parallel_size = 2 is not available in this "
-                                        "version; set it to 1"));
+  config.context_parallel_size = 2;
+  EXPECT_THAT(refusal(config, 4),
+              StrEq("parallel.context_parallel_size = 2 is not available in this version; set it to 1"));
   config.tensor_model_parallel_size = 0;
   EXPECT_THAT(refusal(config, 4), HasSubstr("must be at least 1"));
+}
+
+TEST(Mesh, TheRankOrderIsAPermutationOfTheAxes) {
+  ParallelConfig config;
+  config.tensor_model_parallel_size = 2;
+  config.pipeline_model_parallel_size = 2;
+  config.rank_order = "pp-dp-cp-ep-tp";
+  const MeshShape shape = MeshShape::make(config, 8);
+  EXPECT_EQ(shape.coordinates(1), (std::array<int, kNumAxes>{0, 0, 0, 0, 1}));
+  EXPECT_EQ(shape.coordinates(2), (std::array<int, kNumAxes>{0, 0, 0, 1, 0}));
+  EXPECT_EQ(shape.coordinates(4), (std::array<int, kNumAxes>{1, 0, 0, 0, 0}));
+  for (const char* wrong : {"", "tp-cp-ep-dp", "tp-cp-ep-dp-dp", "tp-cp-ep-dp-pp-", "tp-cp-ep-dp-xx"}) {
+    config.rank_order = wrong;
+    EXPECT_THAT(refusal(config, 8), HasSubstr("must name tp, cp, ep, dp and pp once each")) << wrong;
+  }
+}
+
+TEST(Mesh, OneRankOfAllThatHoldAPieceCountsIt) {
+  comm::run_thread_ranks(8, [](Communicator& world) {
+    ParallelConfig config;
+    config.tensor_model_parallel_size = 4;
+    config.pipeline_model_parallel_size = 2;
+    Mesh mesh(world, config);
+    const auto counted = [&](const std::map<AxisId, Placement>& placement) {
+      Tensor count = Tensor::allocate(Context().allocator, {1}, DType::kInt64, MemoryCategory::kWorkspace);
+      count.data<int64_t>()[0] = mesh.counted_here({.name = "w", .placement = placement}) ? 1 : 0;
+      world.all_reduce(count, ReduceOp::kSum);
+      return count.data<int64_t>()[0];
+    };
+    const AxisId tensor = static_cast<AxisId>(Axis::kTensor), pipeline = static_cast<AxisId>(Axis::kPipeline);
+    using Kind = Placement::Kind;
+    EXPECT_EQ(counted({}), 8);
+    EXPECT_EQ(counted({{tensor, {Kind::kSplit}}}), 8);
+    EXPECT_EQ(counted({{tensor, {Kind::kSplit, 0, 2}}}), 4);
+    EXPECT_EQ(counted({{tensor, {Kind::kReplicatedEqual}}}), 2);
+    EXPECT_EQ(counted({{tensor, {Kind::kReplicatedPartial}}, {pipeline, {Kind::kReplicatedPartial}}}), 1);
+  });
+}
+
+TEST(Mesh, EndsAreTheFirstAndLastStageAndNeighboursStandSideBySide) {
+  comm::run_thread_ranks(6, [](Communicator& world) {
+    ParallelConfig config;
+    config.pipeline_model_parallel_size = 3;
+    config.tensor_model_parallel_size = 2;
+    Mesh mesh(world, config);
+    const int stage = mesh.coordinate(Axis::kPipeline);
+    EXPECT_EQ(mesh.ends() == nullptr, stage == 1);
+    if (mesh.ends() != nullptr) {
+      EXPECT_EQ(mesh.ends()->size(), 2);
+      EXPECT_EQ(mesh.ends()->rank(), stage / 2);
+    }
+    Communicator& pair = mesh.neighbours(Axis::kTensor, 2);
+    EXPECT_EQ(pair.size(), 2);
+    EXPECT_EQ(pair.rank(), mesh.coordinate(Axis::kTensor));
+    EXPECT_EQ(&mesh.neighbours(Axis::kTensor, 2), &pair);
+  });
 }
 
 TEST(Mesh, EveryAxisHasAGroupAndTheDataAxisTheRest) {
