@@ -4,10 +4,6 @@ namespace trireme {
 
 void ParallelConfig::fields(FieldVisitor& visitor) {
   using ScheduleNames = std::pair<const char*, PipelineSchedule>;
-  static constexpr ScheduleNames kSchedules[] = {{"1f1b", PipelineSchedule::k1f1b},
-                                                 {"gpipe", PipelineSchedule::kGpipe},
-                                                 {"interleaved", PipelineSchedule::kInterleaved},
-                                                 {"zb-h1", PipelineSchedule::kZeroBubble}};
   visitor.visit({.name = "tensor_model_parallel_size",
                  .help = "Ranks that share each layer's matrices.",
                  .unit = "ranks",
@@ -33,7 +29,7 @@ void ParallelConfig::fields(FieldVisitor& visitor) {
                 sequence_parallel);
   visitor.visit_choice(
       {.name = "pipeline_schedule", .help = "Order of forward and backward work in a pipeline."},
-      pipeline_schedule, std::span<const ScheduleNames>(kSchedules));
+      pipeline_schedule, std::span<const ScheduleNames>(kPipelineScheduleNames));
   visitor.visit({.name = "virtual_pipeline_model_parallel_size",
                  .help = "Chunks of layers a stage holds; above 1 with pipeline_schedule interleaved only.",
                  .unit = "chunks",

@@ -1,21 +1,12 @@
 #pragma once
 
-#include <array>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "parallel/mesh/parallel_config.h"
 
 namespace trireme {
 
-/// gpipe: Huang et al. 2019, arXiv:1811.06965. 1f1b: PipeDream-flush, Narayanan et al. 2021,
-/// arXiv:2006.09503. interleaved: Narayanan et al. 2021, arXiv:2104.04473, section 2.2. zb-h1: Qi et al.
-/// 2023, arXiv:2401.10241, section 2.1.
-enum class PipelineSchedule { kGpipe, k1f1b, kInterleaved, kZeroBubble };
-inline constexpr std::array<std::pair<const char*, PipelineSchedule>, 4> kPipelineScheduleNames = {
-    {{"gpipe", PipelineSchedule::kGpipe},
-     {"1f1b", PipelineSchedule::k1f1b},
-     {"interleaved", PipelineSchedule::kInterleaved},
-     {"zb-h1", PipelineSchedule::kZeroBubble}}};
 const char* name_of(PipelineSchedule kind);
 
 /// One thing that a stage does. A send or receive names the micro-batch and the chunk of the rank that does
