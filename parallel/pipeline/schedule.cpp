@@ -18,10 +18,13 @@ void refuse_impossible(PipelineSchedule kind, int num_stages, int num_chunks, in
       name_of(kind), num_stages, num_chunks, int64_t{num_stages} * num_chunks, num_micro_batches);
   if (std::min({num_stages, num_chunks, num_micro_batches}) < 1)
     throw ConfigError(given + "each must be at least 1");
+  static constexpr const char* kKey = "parallel.virtual_pipeline_model_parallel_size";
   if (kind == PipelineSchedule::kInterleaved && num_chunks == 1)
-    throw ConfigError(given + "it needs 2 or more chunks a stage; with 1 chunk take the schedule 1f1b");
+    throw ConfigError(
+        fmt::format("{}it needs 2 or more chunks a stage; set {} to 2, or take 1f1b", given, kKey));
   if (kind != PipelineSchedule::kInterleaved && num_chunks > 1)
-    throw ConfigError(given + "it takes 1 chunk a stage; set 1, or take the schedule interleaved");
+    throw ConfigError(
+        fmt::format("{}it takes 1 chunk a stage; set {} to 1, or take interleaved", given, kKey));
 }
 
 /// Micro-batches pass through the chunks of a stage in groups, each group through one chunk after the other.
@@ -120,6 +123,10 @@ const char* name_of(Action::Kind kind) {
       "forward",      "backward",        "backward-input", "backward-weight",
       "send forward", "receive forward", "send backward",  "receive backward"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+bool is_receive(Action::Kind kind) {
+  return kind == Kind::kReceiveForward || kind == Kind::kReceiveBackward;
 }
 
 std::string describe(const Action& action) {

@@ -126,9 +126,10 @@ TEST(Schedule, EveryChunkAddsItsGradientsInTheOrderOfTheMicroBatches) {
 TEST(Schedule, WhatCannotBeIsRefusedWithTheArithmetic) {
   EXPECT_THAT(refusal(PipelineSchedule::k1f1b, 4, 3, 8),
               AllOf(HasSubstr("1f1b: 4 stages x 3 chunks a stage = 12 virtual stages, 8 micro-batches"),
-                    HasSubstr("takes 1 chunk a stage; set 1, or take the schedule interleaved")));
+                    HasSubstr("it takes 1 chunk a stage; set parallel.virtual_pipeline_model_parallel_size "
+                              "to 1, or take interleaved")));
   EXPECT_THAT(refusal(PipelineSchedule::kInterleaved, 4, 1, 8),
-              HasSubstr("with 1 chunk take the schedule 1f1b"));
+              HasSubstr("parallel.virtual_pipeline_model_parallel_size to 2, or take 1f1b"));
   EXPECT_THAT(refusal(PipelineSchedule::kGpipe, 0, 1, 8), HasSubstr("each must be at least 1"));
   EXPECT_THAT(refusal(PipelineSchedule::kGpipe, 2, 1, 0), HasSubstr("each must be at least 1"));
   EXPECT_THAT(refusal(PipelineSchedule::kZeroBubble, 2, -1, 8), HasSubstr("each must be at least 1"));
