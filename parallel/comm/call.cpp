@@ -24,6 +24,29 @@ std::string Call::describe() const {
   return text;
 }
 
+Slice slice_reduced(const Call& call, int rank, int size) {
+  if (call.kind != CallKind::kReduceScatter) return slice_of_rank(call.input.num_elements(), rank, size);
+  const int64_t count = call.output.num_elements();
+  return {rank * count, (rank + 1) * count};
+}
+
+Slice bytes_taken(const Call& call, int peer, int size) {
+  const Tensor& output = call.output;
+  if (call.kind == CallKind::kBroadcast) return {0, peer == call.peer ? output.num_bytes() : 0};
+  if (call.kind == CallKind::kAllGatherSlices) {
+    const Slice slice = slice_of_rank(output.num_elements(), peer, size);
+    return {slice.begin * size_of(output.dtype()), slice.end * size_of(output.dtype())};
+  }
+  const int64_t bytes = output.num_bytes() / size;
+  return {peer * bytes, (peer + 1) * bytes};
+}
+
+Slice bytes_given(const Call& call, int rank, int peer, int size) {
+  if (call.kind == CallKind::kAllToAll) return bytes_taken(call, peer, size);
+  if (call.kind == CallKind::kAllGatherSlices) return bytes_taken(call, rank, size);
+  return {0, call.input.num_bytes()};
+}
+
 std::string CallSite::describe(const Call& call) const {
   return fmt::format("rank {} of {} in group '{}' (host {}), step {}, operation {}: {}", rank, size, group,
                      host, step, sequence, call.describe());

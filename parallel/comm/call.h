@@ -34,6 +34,13 @@ struct Call {
   std::string describe() const;  ///< "all_reduce of 1000 float32"
 };
 
+/// What `rank` reduces in an all_reduce, reduce_scatter or reduce_scatter_slices: elements of the input.
+Slice slice_reduced(const Call& call, int rank, int size);
+/// Bytes of the output that come from `peer`, where nothing is reduced.
+Slice bytes_taken(const Call& call, int peer, int size);
+/// Bytes of the input that `rank` gives to `peer`, where nothing is reduced.
+Slice bytes_given(const Call& call, int rank, int peer, int size);
+
 /// Who called and when; what an error message names.
 struct CallSite {
   std::string group;

@@ -11,25 +11,6 @@ namespace {
 constexpr int64_t kPieceBytes = int64_t{1} << 20;
 constexpr int64_t kPiecesUnderWay = 4;
 
-/// Bytes of the output that come from `peer`.
-Slice slice_taken(const Call& call, int peer, int size) {
-  if (!call.output.defined()) return {};
-  if (call.kind == CallKind::kAllGatherSlices) {
-    const Slice slice = slice_of_rank(call.output.num_elements(), peer, size);
-    const int64_t element = size_of(call.output.dtype());
-    return {slice.begin * element, slice.end * element};
-  }
-  const int64_t bytes = call.output.num_bytes() / size;
-  return {peer * bytes, (peer + 1) * bytes};
-}
-
-/// Bytes of the input that `rank` sends to `peer`.
-Slice slice_given(const Call& call, int rank, int peer, int size) {
-  if (call.kind == CallKind::kAllToAll) return slice_taken(call, peer, size);
-  if (call.kind == CallKind::kAllGatherSlices) return slice_taken(call, rank, size);
-  return {0, call.input.num_bytes()};
-}
-
 }  // namespace
 
 MpiDirect::MpiDirect(Call call, CallSite site, MPI_Comm communicator, int tag)
@@ -49,13 +30,13 @@ void MpiDirect::exchange(int tag) {
   const int rank = site_.rank;
   for (int peer = 0; peer < site_.size; ++peer) {
     if (peer == rank) continue;
-    const Slice taken = slice_taken(call_, peer, site_.size),
-                given = slice_given(call_, rank, peer, site_.size);
+    const Slice taken = bytes_taken(call_, peer, site_.size),
+                given = bytes_given(call_, rank, peer, site_.size);
     transfers_.receive(call_.output.raw() + taken.begin, taken.length(), peer, tag);
     transfers_.send(call_.input.raw() + given.begin, given.length(), peer, tag);
   }
-  const Slice taken = slice_taken(call_, rank, site_.size),
-              given = slice_given(call_, rank, rank, site_.size);
+  const Slice taken = bytes_taken(call_, rank, site_.size),
+              given = bytes_given(call_, rank, rank, site_.size);
   std::byte* to = call_.output.raw() + taken.begin;
   const std::byte* from = call_.input.raw() + given.begin;
   if (taken.length() > 0 && to != from) std::memcpy(to, from, static_cast<size_t>(taken.length()));
@@ -92,20 +73,14 @@ MpiReduce::MpiReduce(Call call, CallSite site, MPI_Comm communicator, int tag, A
       allocator_(allocator),
       element_(size_of(call_.input.dtype())) {
   int64_t longest = 0;
-  for (int rank = 0; rank < site_.size; ++rank) longest = std::max(longest, slice(rank).length());
+  for (int rank = 0; rank < site_.size; ++rank)
+    longest = std::max(longest, slice_reduced(call_, rank, site_.size).length());
   const int64_t per_piece = kPieceBytes / element_;
   num_pieces_ = (longest + per_piece - 1) / per_piece;
 }
 
-Slice MpiReduce::slice(int rank) const {
-  if (call_.kind != CallKind::kReduceScatter)
-    return slice_of_rank(call_.input.num_elements(), rank, site_.size);
-  const int64_t each = call_.output.num_elements();
-  return {rank * each, (rank + 1) * each};
-}
-
 Slice MpiReduce::part(int rank, int64_t piece) const {
-  const Slice whole = slice(rank);
+  const Slice whole = slice_reduced(call_, rank, site_.size);
   const int64_t per_piece = kPieceBytes / element_;
   return {std::min(whole.end, whole.begin + piece * per_piece),
           std::min(whole.end, whole.begin + (piece + 1) * per_piece)};

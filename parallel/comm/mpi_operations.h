@@ -53,8 +53,7 @@ class MpiReduce final : public Operation {
     MpiTransfers transfers;
     bool returning = false;
   };
-  Slice slice(int rank) const;                ///< what the rank reduces, in elements of the input
-  Slice part(int rank, int64_t piece) const;  ///< the same, of one piece
+  Slice part(int rank, int64_t piece) const;  ///< what the rank reduces of a piece, in elements of the input
   std::byte* at(int64_t element) const;
   void start_piece();
   void reduce_piece(Piece& piece);

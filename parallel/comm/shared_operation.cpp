@@ -100,61 +100,40 @@ void SharedOperation::compare_calls() const {
 }
 
 void SharedOperation::do_part() {
-  if (!call_.payload().defined()) return;
-  const DType dtype = call_.payload().dtype();
-  const int64_t element = size_of(dtype);
-  const auto size = static_cast<size_t>(site_.size);
-  std::vector<std::byte*> sources(size);
-  const auto copy = [](std::byte* to, const std::byte* from, int64_t bytes) {
-    if (to != from && bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
-  };
   switch (call_.kind) {
     case CallKind::kAllReduce:
-    case CallKind::kReduceScatterSlices: {
-      const Slice slice = slice_of_rank(call_.input.num_elements(), site_.rank, site_.size);
-      for (int other = 0; other < site_.size; ++other)
-        sources[static_cast<size_t>(other)] = input(other) + slice.begin * element;
-      const std::span<std::byte* const> everybody = sources;
-      const auto destinations = call_.kind == CallKind::kAllReduce
-                                    ? everybody
-                                    : everybody.subspan(static_cast<size_t>(site_.rank), 1);
-      reduce(dtype, call_.op, sources, destinations, slice.length());
-      break;
-    }
+    case CallKind::kReduceScatter:
+    case CallKind::kReduceScatterSlices:
+      return reduce_part();
+    case CallKind::kAllGather:
     case CallKind::kAllGatherSlices:
-      for (int other = 0; other < site_.size; ++other) {
-        const Slice slice = slice_of_rank(call_.input.num_elements(), other, site_.size);
-        copy(output(site_.rank) + slice.begin * element, input(other) + slice.begin * element,
-             slice.length() * element);
-      }
-      break;
-    case CallKind::kReduceScatter: {
-      const int64_t count = call_.output.num_elements();
-      for (int other = 0; other < site_.size; ++other)
-        sources[static_cast<size_t>(other)] = input(other) + site_.rank * count * element;
-      std::byte* destination = output(site_.rank);
-      reduce(dtype, call_.op, sources, {&destination, 1}, count);
-      break;
-    }
-    case CallKind::kAllGather: {
-      const int64_t bytes = call_.input.num_bytes();
-      for (int other = 0; other < site_.size; ++other)
-        copy(output(site_.rank) + other * bytes, input(other), bytes);
-      break;
-    }
-    case CallKind::kAllToAll: {
-      const int64_t bytes = call_.input.num_bytes() / site_.size;
-      for (int other = 0; other < site_.size; ++other)
-        copy(output(site_.rank) + other * bytes, input(other) + site_.rank * bytes, bytes);
-      break;
-    }
+    case CallKind::kAllToAll:
     case CallKind::kBroadcast:
-      copy(output(site_.rank), output(call_.peer), call_.output.num_bytes());
-      break;
+      return copy_part();
+    case CallKind::kBarrier:
     case CallKind::kSend:
     case CallKind::kReceive:
-    case CallKind::kBarrier:
-      break;
+      return;
+  }
+}
+
+void SharedOperation::reduce_part() {
+  const Slice slice = slice_reduced(call_, site_.rank, site_.size);
+  const int64_t offset = slice.begin * size_of(call_.input.dtype());
+  std::vector<std::byte*> sources;
+  for (int other = 0; other < site_.size; ++other) sources.push_back(input(other) + offset);
+  std::vector<std::byte*> destinations = sources;
+  if (call_.kind == CallKind::kReduceScatter) destinations = {output(site_.rank)};
+  if (call_.kind == CallKind::kReduceScatterSlices) destinations = {output(site_.rank) + offset};
+  reduce(call_.input.dtype(), call_.op, sources, destinations, slice.length());
+}
+
+void SharedOperation::copy_part() {
+  for (int other = 0; other < site_.size; ++other) {
+    const Slice taken = bytes_taken(call_, other, site_.size);
+    std::byte* to = output(site_.rank) + taken.begin;
+    const std::byte* from = input(other) + bytes_given(call_, other, site_.rank, site_.size).begin;
+    if (to != from && taken.length() > 0) std::memcpy(to, from, static_cast<size_t>(taken.length()));
   }
 }
 

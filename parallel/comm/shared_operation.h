@@ -58,6 +58,8 @@ class SharedOperation final : public Operation {
   void post();
   void compare_calls() const;
   void do_part();
+  void reduce_part();  ///< of this rank's slice
+  void copy_part();    ///< into this rank's output
   const SharedCall& announced(int rank) const;
   std::byte* input(int rank) const;
   std::byte* output(int rank) const;
