@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/base/host.h"
 #include "core/base/log.h"
@@ -15,6 +16,7 @@
 #include "core/io/directory_lock.h"
 #include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/compatibility.h"
+#include "parallel/checkpoint/logical_tensors.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/replica_check.h"
 #include "parallel/checkpoint/restore_step.h"
@@ -37,6 +39,13 @@ std::string holder_line(const std::string& run_id) {
                      job == nullptr ? "none" : job);
 }
 
+std::vector<std::string> piece_names(const std::vector<Parameter*>& parameters) {
+  std::vector<std::string> names;
+  for (const Parameter* parameter : parameters)
+    for (const ParameterPiece& piece : parameter->pieces) names.push_back(piece.name);
+  return names;
+}
+
 void mark_changed(const ParameterStore& parameters) {
   for (Parameter* parameter : parameters.parameters()) ++parameter->version;
 }
@@ -49,32 +58,34 @@ struct CheckpointStore::Impl {
   CheckpointConfig config;
   std::unique_ptr<io::DirectoryLock> lock;  ///< of rank 0
   int64_t history_step = -1;  ///< the newest step that this run continues or has written; -1: none
-  SavePlan plan;              ///< made at the first save
+  std::vector<std::string> names;  ///< of the model's tensors, in its order
+  SavePlan plan;                   ///< made at the first save or restore
 
   void make_plan(const std::vector<HeldTensor>& held);
   RestoreResult restore(const std::string& step_directory, const TrainingState& expected,
                         const std::vector<HeldTensor>& targets) {
-    return restore_step(world, step_directory, expected, config.allow_data_change, targets);
+    return restore_step(world, step_directory, expected, config.allow_data_change, plan.tensors, targets);
   }
 };
 
 void CheckpointStore::Impl::make_plan(const std::vector<HeldTensor>& held) {
-  if (!plan.ranks.empty()) return;
-  const std::vector<std::vector<TensorBox>> by_rank(static_cast<size_t>(world.size()), boxes_of(held));
-  const std::vector<std::string> hashes = agree(world, [&] {
-    plan = plan_save(by_rank);
-    return plan.hash;
-  });
-  for (size_t rank = 1; rank < hashes.size(); ++rank)
-    if (hashes[rank] != hashes[0])
-      throw CommError(
-          fmt::format("rank {} plans another checkpoint than rank 0: their models or layouts differ", rank),
-          ExitCode::kRanksDisagree);
+  const std::vector<TensorBox> boxes = boxes_of(held);
+  if (plan.held.empty()) {
+    plan = plan_save(gather_boxes(world, boxes), names);
+    const std::vector<std::string> hashes = world.gather_bytes(plan.hash);
+    for (size_t rank = 1; rank < hashes.size(); ++rank)
+      if (hashes[rank] != hashes[0])
+        throw CommError(
+            fmt::format("rank {} plans another checkpoint than rank 0: their models or layouts differ", rank),
+            ExitCode::kRanksDisagree);
+  }
+  TRIREME_ASSERT(plan.held[static_cast<size_t>(world.rank())] == boxes,
+                 "what this rank holds is not what its checkpoints were planned for");
 }
 
 CheckpointStore::CheckpointStore(std::string directory, Communicator& world, const CheckpointConfig& config,
-                                 const std::string& run_id)
-    : impl_(new Impl{std::move(directory), world, config, nullptr, -1, {}}) {
+                                 const std::string& run_id, const std::vector<Parameter*>& model)
+    : impl_(new Impl{std::move(directory), world, config, nullptr, -1, piece_names(model), {}}) {
   agree(world, [&] {
     if (!is_plain_name(run_id))
       throw ConfigError(fmt::format("run id '{}': expected letters, digits, '.', '_' or '-'", run_id));
@@ -98,7 +109,7 @@ bool CheckpointStore::save(Context& context, const TrainingState& state, const P
   const TraceSpan span(context.trace, "checkpoint/save");
   const std::vector<HeldTensor> held = held_tensors(parameters, optimizer);
   impl_->make_plan(held);
-  check_replicas(impl_->world, held);
+  check_replicas(impl_->world, held, impl_->plan);
   save_step(impl_->world, {impl_->directory, impl_->history_step}, state, held, impl_->plan);
   impl_->history_step = state.step;
   if (impl_->world.rank() == 0) remove_old_steps(impl_->directory, impl_->config.keep_last);
@@ -110,6 +121,7 @@ std::optional<TrainingState> CheckpointStore::restore_newest(Context& context, c
                                                              std::vector<OptimizerState>& optimizer) {
   const TraceSpan span(context.trace, "checkpoint/restore");
   const std::vector<HeldTensor> targets = held_tensors(parameters, optimizer);
+  impl_->make_plan(targets);
   // Rank 0 lists the steps, so that all ranks try the same ones.
   const std::vector<std::string> lists = agree(impl_->world, [&] {
     std::string list;
@@ -143,7 +155,9 @@ TrainingState CheckpointStore::restore(Context& context, const std::string& step
                                        const TrainingState& expected, ParameterStore& parameters,
                                        std::vector<OptimizerState>& optimizer) {
   const TraceSpan span(context.trace, "checkpoint/restore");
-  RestoreResult result = impl_->restore(step_directory, expected, held_tensors(parameters, optimizer));
+  const std::vector<HeldTensor> targets = held_tensors(parameters, optimizer);
+  impl_->make_plan(targets);
+  RestoreResult result = impl_->restore(step_directory, expected, targets);
   if (!result.damage.empty()) throw CheckpointError(result.damage);
   mark_changed(parameters);
   const std::filesystem::path parent = std::filesystem::weakly_canonical(step_directory).parent_path();
@@ -175,7 +189,7 @@ void restore_weights(Context& context, const std::string& step_directory, Parame
   const TraceSpan span(context.trace, "checkpoint/restore");
   const std::vector<HeldTensor> targets = held_tensors(parameters, {});
   const Manifest manifest = load_manifest(step_directory);
-  refuse(step_directory, compare_tensors(manifest, targets, true));
+  refuse(step_directory, compare_tensors(manifest, logical_tensors({boxes_of(targets)}, {}), true));
   read_tensors(step_directory, manifest, targets);
   mark_changed(parameters);
 }

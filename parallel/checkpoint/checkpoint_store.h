@@ -14,14 +14,16 @@ namespace trireme {
 
 /// Saves and restores a run's `checkpoints` directory (README.md of this folder: format, protocol, faults).
 /// Every call is collective over `world`; what fails on one rank fails on all of them, with the rank, host,
-/// file and cause in the message. Ranks are data-parallel replicas: each holds every tensor.
+/// file and cause in the message. A rank's boxes are the pieces of its parameters, and of optimizer states and
+/// distinct masters those that its store owns: any layout, and what one layout saved any other restores.
 class CheckpointStore {
  public:
   /// Creates `directory` where it is missing, takes its lock (held until destruction) and removes what dead
   /// saves left. Errors: exit 73 where it cannot be created or written, or another job holds the
-  /// lock (named). `run_id` as in TrainingState; the same on every rank.
+  /// lock (named). `run_id` as in TrainingState; the same on every rank. `model`: the parameters of the whole
+  /// model in forward order, the order of the manifest; only names are read, and those missing come last.
   CheckpointStore(std::string directory, Communicator& world, const CheckpointConfig& config,
-                  const std::string& run_id);
+                  const std::string& run_id, const std::vector<Parameter*>& model = {});
   ~CheckpointStore();
   CheckpointStore(const CheckpointStore&) = delete;
   CheckpointStore& operator=(const CheckpointStore&) = delete;

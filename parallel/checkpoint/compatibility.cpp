@@ -84,28 +84,27 @@ Differences compare_states(const TrainingState& saved, const TrainingState& expe
   return differences;
 }
 
-std::vector<std::string> compare_tensors(const Manifest& manifest, const std::vector<HeldTensor>& targets,
+std::vector<std::string> compare_tensors(const Manifest& manifest, const std::vector<LogicalTensor>& expected,
                                          bool weights_only) {
   std::vector<std::string> lines;
   std::map<std::pair<Role, std::string>, const SavedTensor*> saved;
   for (const SavedTensor& tensor : manifest.tensors)
     if (tensor.tied_to.empty() && !(weights_only && tensor.role.starts_with("optimizer/")))
       saved[{tensor.role, tensor.name}] = &tensor;
-  for (const HeldTensor& target : targets) {
-    const auto found = saved.find({target.box.role, target.box.name});
-    const std::string name = target.box.role + " " + target.box.name;
+  for (const LogicalTensor& wanted : expected) {
+    const auto found = saved.find({wanted.role, wanted.name});
+    const std::string name = wanted.role + " " + wanted.name;
     if (found == saved.end()) {
       lines.push_back(fmt::format("{} is missing in the checkpoint", name));
       continue;
     }
     const SavedTensor& tensor = *found->second;
-    if (tensor.shape != target.box.global_shape)
+    if (tensor.shape != wanted.global_shape)
       lines.push_back(fmt::format("{} has shape {} in the checkpoint, {} in this run", name,
-                                  trireme::to_string(tensor.shape),
-                                  trireme::to_string(target.box.global_shape)));
-    if (tensor.dtype != target.box.dtype)
+                                  trireme::to_string(tensor.shape), trireme::to_string(wanted.global_shape)));
+    if (tensor.dtype != wanted.dtype)
       lines.push_back(fmt::format("{} is {} in the checkpoint, {} in this run", name, name_of(tensor.dtype),
-                                  name_of(target.box.dtype)));
+                                  name_of(wanted.dtype)));
     saved.erase(found);
   }
   for (const auto& [name, tensor] : saved)

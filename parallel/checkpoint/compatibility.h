@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "parallel/checkpoint/held_tensors.h"
 #include "parallel/checkpoint/manifest.h"
 
 namespace trireme::checkpoint {
@@ -18,9 +17,9 @@ struct Differences {
 /// settings of the optimizer, batch sizes, an allowed change of data. Free: the mesh and everything else.
 Differences compare_states(const TrainingState& saved, const TrainingState& expected, bool allow_data_change);
 
-/// Tensors that are missing, unexpected, of another shape or type: a sentence each. `weights_only` ignores
-/// optimizer state.
-std::vector<std::string> compare_tensors(const Manifest& manifest, const std::vector<HeldTensor>& targets,
+/// Tensors that are missing, unexpected, of another shape or type: a sentence each. `expected`: all that all
+/// ranks of this run hold. `weights_only` ignores optimizer state.
+std::vector<std::string> compare_tensors(const Manifest& manifest, const std::vector<LogicalTensor>& expected,
                                          bool weights_only);
 
 /// CheckpointError listing every difference, where there is one.

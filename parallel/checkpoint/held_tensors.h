@@ -13,14 +13,15 @@ struct HeldTensor {
   Tensor data;  ///< of shape box.box.extent; a view, nothing is copied
 };
 
-/// Every logical tensor that this rank holds, by role and then in the model's order: weights, master weights
-/// where they are distinct, and the given optimizer states.
+/// Every box of a logical tensor that this rank holds: weights, master weights where they are distinct, and
+/// the given optimizer states. Of what is sharded (masters, states) these are the owned boxes only.
 std::vector<HeldTensor> held_tensors(const ParameterStore& parameters,
                                      const std::vector<OptimizerState>& optimizer);
 
 std::vector<TensorBox> boxes_of(const std::vector<HeldTensor>& tensors);
 
-/// The rows of `held` that lie in `box`, which differs from the held one in its first dimension only.
-Tensor rows_of(const HeldTensor& held, const Box& box);
+/// The numbers of a box that lies in `held` as a range of its columns, or as whole or cut rows that follow one
+/// another; our own bug otherwise.
+Tensor part_of(const HeldTensor& held, const Box& box);
 
 }  // namespace trireme::checkpoint

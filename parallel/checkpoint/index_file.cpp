@@ -36,7 +36,7 @@ std::vector<io::Hdf5Attribute> root_attributes(const Manifest& manifest) {
 SavedFile write_index(const std::string& directory, const Manifest& manifest) {
   std::vector<io::Hdf5Dataset> datasets;
   for (const SavedTensor& tensor : manifest.tensors) {
-    const TensorBox logical{tensor.role, tensor.name, tensor.dtype, tensor.shape, {}, tensor.parameter_group};
+    const LogicalTensor logical{tensor.role, tensor.name, tensor.dtype, tensor.shape, tensor.parameter_group};
     std::vector<io::Hdf5Source> sources;
     for (const SavedBox& saved : tensor.boxes)
       sources.push_back({saved.file, dataset_path(logical, saved.box), saved.box.offset, saved.box.extent});

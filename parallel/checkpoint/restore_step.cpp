@@ -17,26 +17,13 @@ namespace {
 
 constexpr const char* kSound = "sound";
 
-/// Throws where the step does not fit; returns what is damaged, or kSound.
-std::string attempt(Communicator& world, const std::string& step_directory, const TrainingState& expected,
-                    bool allow_data_change, const std::vector<HeldTensor>& targets, TrainingState& state) {
-  Manifest manifest;
+/// What `work` says of damage, or kSound. What does not fit is thrown.
+template <class Work>
+std::string damage_of(const Work& work) {
   try {
-    manifest = load_manifest(step_directory);
+    work();
   } catch (const NewerFormatError&) {
     throw;
-  } catch (const CheckpointError& error) {
-    return error.what();
-  }
-  const Differences differences = compare_states(manifest.state, expected, allow_data_change);
-  refuse(step_directory, differences.fatal);
-  refuse(step_directory, compare_tensors(manifest, targets, false));
-  if (world.rank() == 0)
-    for (const std::string& line : differences.told)
-      log::warning("restoring '{}' with a difference: {}", step_directory, line);
-  state = manifest.state;
-  try {
-    read_tensors(step_directory, manifest, targets);
   } catch (const CheckpointError& error) {
     return error.what();
   } catch (const IoError& error) {
@@ -45,22 +32,43 @@ std::string attempt(Communicator& world, const std::string& step_directory, cons
   return kSound;
 }
 
+/// Every damage once: the same file is read by many ranks.
+std::string join_damages(const std::vector<std::string>& answers) {
+  std::map<std::string, std::vector<size_t>> damages;
+  for (size_t rank = 0; rank < answers.size(); ++rank)
+    if (answers[rank] != kSound) damages[answers[rank]].push_back(rank);
+  std::string text;
+  for (const auto& [damage, ranks] : damages)
+    text += fmt::format("{}{} (found by ranks {})", text.empty() ? "" : "; ", damage, fmt::join(ranks, ", "));
+  return text;
+}
+
+/// The same on every rank, so that one speaks for all.
+void refuse_misfit(const std::string& step_directory, const Manifest& manifest, const TrainingState& expected,
+                   bool allow_data_change, const std::vector<LogicalTensor>& tensors) {
+  const Differences differences = compare_states(manifest.state, expected, allow_data_change);
+  refuse(step_directory, differences.fatal);
+  refuse(step_directory, compare_tensors(manifest, tensors, false));
+  for (const std::string& line : differences.told)
+    log::warning("restoring '{}' with a difference: {}", step_directory, line);
+}
+
 }  // namespace
 
 RestoreResult restore_step(Communicator& world, const std::string& step_directory,
                            const TrainingState& expected, bool allow_data_change,
-                           const std::vector<HeldTensor>& targets) {
-  RestoreResult result;
-  const std::vector<std::string> answers = agree(world, [&] {
-    return attempt(world, step_directory, expected, allow_data_change, targets, result.state);
+                           const std::vector<LogicalTensor>& tensors, const std::vector<HeldTensor>& targets) {
+  Manifest manifest;
+  std::string damage = join_damages(
+      agree(world, [&] { return damage_of([&] { manifest = load_manifest(step_directory); }); }));
+  if (!damage.empty()) return {{}, damage};
+  agree(world, [&] {
+    if (world.rank() == 0) refuse_misfit(step_directory, manifest, expected, allow_data_change, tensors);
+    return std::string();
   });
-  std::map<std::string, std::vector<size_t>> damages;  // the same file is read by many ranks
-  for (size_t rank = 0; rank < answers.size(); ++rank)
-    if (answers[rank] != kSound) damages[answers[rank]].push_back(rank);
-  for (const auto& [damage, ranks] : damages)
-    result.damage += fmt::format("{}{} (found by ranks {})", result.damage.empty() ? "" : "; ", damage,
-                                 fmt::join(ranks, ", "));
-  return result;
+  damage = join_damages(
+      agree(world, [&] { return damage_of([&] { read_tensors(step_directory, manifest, targets); }); }));
+  return {std::move(manifest.state), damage};
 }
 
 }  // namespace trireme::checkpoint

@@ -41,8 +41,7 @@ std::unique_ptr<io::TemporaryDirectory> open_step(const SaveTarget& target, cons
   return std::make_unique<io::TemporaryDirectory>(temporary_path(target, state));
 }
 
-/// The manifest's tensors in the order of rank 0's, with the boxes of all shards.
-Manifest assemble(const TrainingState& state, const std::vector<HeldTensor>& held, const SavePlan& plan,
+Manifest assemble(const TrainingState& state, const SavePlan& plan,
                   const std::vector<ShardReport>& reports) {
   Manifest manifest;
   manifest.writer = "trireme " TRIREME_VERSION;
@@ -50,21 +49,15 @@ Manifest assemble(const TrainingState& state, const std::vector<HeldTensor>& hel
   manifest.num_ranks = static_cast<int64_t>(reports.size());
   manifest.state = state;
   manifest.architecture_hash = io::digest_of(canonical_json(state.architecture_json));
-  for (const HeldTensor& tensor : held)
-    manifest.tensors.push_back({tensor.box.role,
-                                tensor.box.name,
-                                tensor.box.dtype,
-                                tensor.box.global_shape,
-                                tensor.box.parameter_group,
-                                "",
-                                {}});
+  for (const LogicalTensor& tensor : plan.tensors)
+    manifest.tensors.push_back(
+        {tensor.role, tensor.name, tensor.dtype, tensor.global_shape, tensor.parameter_group, "", {}});
   for (size_t rank = 0; rank < reports.size(); ++rank) {
     manifest.files[reports[rank].file] = reports[rank].written;
     for (size_t i = 0; i < reports[rank].boxes.size(); ++i) {
       SavedBox saved = reports[rank].boxes[i];
       saved.file = reports[rank].file;
-      // Replicas list their tensors in the same order: the plans' hashes are equal.
-      manifest.tensors[plan.ranks[rank][i].held].boxes.push_back(std::move(saved));
+      manifest.tensors[plan.ranks[rank][i].tensor].boxes.push_back(std::move(saved));
     }
   }
   return manifest;
@@ -102,7 +95,7 @@ void save_step(Communicator& world, const SaveTarget& target, const TrainingStat
     if (rank != 0) return std::string();
     std::vector<ShardReport> reports;
     for (const std::string& text : written) reports.push_back(parse_shard_report(text));
-    commit(*temporary, target, assemble(state, held, plan, reports));
+    commit(*temporary, target, assemble(state, plan, reports));
     return std::string();
   });
   if (rank != 0) return;

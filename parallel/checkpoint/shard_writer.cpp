@@ -120,7 +120,7 @@ std::string shard_name(int rank, int num_ranks) {
   return fmt::format("shard-{:05}-of-{:05}.h5", rank, num_ranks);
 }
 
-std::string dataset_path(const TensorBox& tensor, const Box& box) {
+std::string dataset_path(const LogicalTensor& tensor, const Box& box) {
   TRIREME_ASSERT(!tensor.name.empty() && tensor.name.find_first_of("/%") == std::string::npos,
                  "tensor name '" + tensor.name + "' cannot be a link in HDF5");
   return fmt::format("/{}/{}/{}", tensor.role, tensor.name, to_string(box));
@@ -145,7 +145,7 @@ ShardReport write_shard(const std::string& directory, int rank, int num_ranks,
   SequentialWriter writer(directory + "/" + report.file, skeleton.size);
   for (const size_t index : order) {
     const PlannedBox& part = planned[index];
-    const Tensor rows = rows_of(held[part.held], part.box);
+    const Tensor rows = part_of(held[part.held], part.box);
     append_metadata(writer, skeleton, skeleton.data_offsets[index]);
     SavedBox& saved = report.boxes[index];
     saved.box = part.box;

@@ -21,7 +21,7 @@ ShardReport parse_shard_report(const std::string& text);
 /// "shard-00003-of-00016.h5".
 std::string shard_name(int rank, int num_ranks);
 /// "/model/h.0.attn.q.weight/0,0+64,128": the data set of a box in its shard.
-std::string dataset_path(const TensorBox& tensor, const Box& box);
+std::string dataset_path(const LogicalTensor& tensor, const Box& box);
 /// At most what a shard of these boxes takes beside its numbers.
 int64_t metadata_allowance(size_t num_boxes);
 

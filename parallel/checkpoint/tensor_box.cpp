@@ -19,6 +19,26 @@ std::optional<Box> intersection(const Box& a, const Box& b) {
   return shared;
 }
 
+std::vector<Box> difference(const Box& a, const Box& b) {
+  const std::optional<Box> shared = intersection(a, b);
+  if (!shared) return {a};
+  std::vector<Box> parts;
+  Box rest = a;
+  for (size_t dim = 0; dim < a.offset.size(); ++dim) {
+    const int64_t begin = rest.offset[dim], end = begin + rest.extent[dim];
+    const int64_t shared_begin = shared->offset[dim], shared_end = shared_begin + shared->extent[dim];
+    for (const auto& [from, to] : {std::pair(begin, shared_begin), std::pair(shared_end, end)}) {
+      if (from == to) continue;
+      parts.push_back(rest);
+      parts.back().offset[dim] = from;
+      parts.back().extent[dim] = to - from;
+    }
+    rest.offset[dim] = shared_begin;
+    rest.extent[dim] = shared_end - shared_begin;
+  }
+  return parts;
+}
+
 std::string to_string(const Box& box) {
   return fmt::format("{}+{}", fmt::join(box.offset, ","), fmt::join(box.extent, ","));
 }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/tensor/dtype.h"
 #include "core/tensor/shape.h"
@@ -19,6 +20,9 @@ struct Box {
 
 /// What two boxes of one tensor share, or nothing.
 std::optional<Box> intersection(const Box& a, const Box& b);
+/// The parts of `a` that lie outside `b`, apart from each other. Cut dimension by dimension from the first, so
+/// that each lies in whole rows of `a`, or inside one, where `b` does.
+std::vector<Box> difference(const Box& a, const Box& b);
 /// "0,0+64,128": offset + extent; names a box's data set in a shard.
 std::string to_string(const Box& box);
 
@@ -26,15 +30,22 @@ std::string to_string(const Box& box);
 /// type is another) or "optimizer/<state>". Names a group in a shard.
 using Role = std::string;
 
-/// A box that a rank holds of a logical tensor.
-struct TensorBox {
+/// A tensor as one rank's model knows it, whatever the layout.
+struct LogicalTensor {
   Role role;
-  std::string name;  ///< of the parameter, as one rank's model names it
+  std::string name;  ///< of the parameter
   DType dtype = DType::kFloat32;
   Shape global_shape;
-  Box box;
   std::string parameter_group;  ///< "decay" or "no_decay"
 
+  bool operator==(const LogicalTensor&) const = default;
+};
+
+/// A box that a rank holds of a logical tensor.
+struct TensorBox : LogicalTensor {
+  Box box;
+
+  bool operator==(const TensorBox&) const = default;
   int64_t num_bytes() const { return box.num_elements() * size_of(dtype); }
 };
 

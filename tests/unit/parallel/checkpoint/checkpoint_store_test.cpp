@@ -246,9 +246,9 @@ TEST(CheckpointStore, NamesTheTensorAndTheRanksWhereReplicasDiffer) {
     const Error error =
         error_of([&] { store.save(run.context, run.state, *run.store, run.optimizer->state()); });
     EXPECT_EQ(error.exit_code(), ExitCode::kRanksDisagree);
-    EXPECT_THAT(error.what(), HasSubstr("model h.0.norm.weight (ranks 1)"));
-    EXPECT_THAT(error.what(), HasSubstr("optimizer/exp_avg_sq h.0.mlp.weight (ranks 2)"));
-    EXPECT_THAT(error.what(), HasSubstr("in 2 of 21 tensors"));
+    EXPECT_THAT(error.what(), HasSubstr("model h.0.norm.weight (rank 1 differs from rank 0)"));
+    EXPECT_THAT(error.what(), HasSubstr("optimizer/exp_avg_sq h.0.mlp.weight (rank 2 differs from rank 0)"));
+    EXPECT_THAT(error.what(), HasSubstr("in 2 of 21 boxes"));
   });
   EXPECT_TRUE(names(folder.path()).empty());
 }

@@ -11,7 +11,7 @@ namespace {
 using Held = std::vector<std::vector<TensorBox>>;
 
 TensorBox box(const std::string& name, const Shape& shape, const Shape& offset, const Shape& extent) {
-  return {"model", name, DType::kFloat32, shape, {offset, extent}, "decay"};
+  return {{"model", name, DType::kFloat32, shape, "decay"}, {offset, extent}};
 }
 TensorBox whole(const std::string& name, const Shape& shape) {
   return box(name, shape, Shape(shape.size(), 0), shape);
@@ -34,7 +34,7 @@ TEST(SavePlan, DividesTheBytesOfReplicasEvenly) {
   for (const TensorBox& tensor : model) total += tensor.num_bytes();
   for (const size_t num_ranks : {1u, 2u, 3u, 5u, 16u}) {
     const Held held(num_ranks, model);
-    const SavePlan plan = plan_save(held);  // proves that every tensor is covered once
+    const SavePlan plan = plan_save(held, {});  // proves that every tensor is covered once
     EXPECT_EQ(plan.num_bytes, total);
     size_t boxes = 0;
     for (const auto& planned : plan.ranks) boxes += planned.size();
@@ -48,7 +48,7 @@ TEST(SavePlan, DividesTheBytesOfReplicasEvenly) {
 
 TEST(SavePlan, KeepsSmallTensorsWholeAndServesMoreRanksThanRows) {
   const Held held(5, {whole("bias", {3}), whole("row", {1, 100000}), whole("norm", {64, 32})});
-  const SavePlan plan = plan_save(held);
+  const SavePlan plan = plan_save(held, {});
   for (const auto& planned : plan.ranks)
     for (const PlannedBox& part : planned) EXPECT_EQ(part.box, held[0][part.held].box);
 }
@@ -61,22 +61,22 @@ TEST(SavePlan, DealsSplitTensorsAmongTheRanksThatHoldThem) {
     held[rank] = {box("w", {1000, 600}, {half, 0}, {500, 600}), box("v", {600, 1000}, {0, half}, {600, 500}),
                   whole("n", {600})};
   }
-  const SavePlan plan = plan_save(held);
+  const SavePlan plan = plan_save(held, {});
   for (const int64_t bytes : bytes_by_rank(held, plan)) EXPECT_NEAR(static_cast<double>(bytes), 1.2e6, 5e3);
 }
 
 TEST(SavePlan, IsAPureFunctionOfWhatIsHeld) {
   const std::vector<TensorBox> model = {whole("a", {100, 300}), whole("b", {7})};
-  EXPECT_EQ(plan_save(Held(3, model)).hash, plan_save(Held(3, model)).hash);
-  EXPECT_NE(plan_save(Held(3, model)).hash, plan_save(Held(2, model)).hash);
-  EXPECT_NE(plan_save(Held(3, model)).hash, plan_save(Held(3, {model[0], whole("b", {8})})).hash);
+  EXPECT_EQ(plan_save(Held(3, model), {}).hash, plan_save(Held(3, model), {}).hash);
+  EXPECT_NE(plan_save(Held(3, model), {}).hash, plan_save(Held(2, model), {}).hash);
+  EXPECT_NE(plan_save(Held(3, model), {}).hash, plan_save(Held(3, {model[0], whole("b", {8})}), {}).hash);
 }
 
 TEST(SavePlan, RefusesHolesAndOverlaps) {
-  EXPECT_THROW(plan_save({{box("a", {4, 4}, {0, 0}, {3, 4})}}), InternalError);
-  EXPECT_THROW(plan_save({{box("a", {4, 4}, {0, 0}, {3, 4}), box("a", {4, 4}, {2, 0}, {2, 4})}}),
+  EXPECT_THROW(plan_save({{box("a", {4, 4}, {0, 0}, {3, 4})}}, {}), InternalError);
+  EXPECT_THROW(plan_save({{box("a", {4, 4}, {0, 0}, {3, 4}), box("a", {4, 4}, {2, 0}, {2, 4})}}, {}),
                InternalError);
-  EXPECT_THROW(plan_save({{whole("a", {4}), whole("a", {4})}}), InternalError);
+  EXPECT_THROW(plan_save({{whole("a", {4}), whole("a", {4})}}, {}), InternalError);
 }
 
 TEST(Coverage, SaysWhatIsWrong) {
