@@ -95,9 +95,15 @@ void fill_with_nan(hid_t properties, DType dtype) {
   check_hdf5(H5Pset_fill_value(properties, H5T_NATIVE_DOUBLE, &nan), "set a fill value");
 }
 
-Hdf5Handle dataset_properties(const Hdf5Dataset& dataset, hid_t space) {
-  Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "make properties");
+/// An object must not hold the time of day: the same state gives the same bytes.
+Hdf5Handle timeless(hid_t kind) {
+  Hdf5Handle properties(H5Pcreate(kind), H5Pclose, "make properties");
   check_hdf5(H5Pset_obj_track_times(properties, false), "leave out times");
+  return properties;
+}
+
+Hdf5Handle dataset_properties(const Hdf5Dataset& dataset, hid_t space) {
+  Hdf5Handle properties = timeless(H5P_DATASET_CREATE);
   if (dataset.sources.empty()) {
     check_hdf5(H5Pset_layout(properties, H5D_CONTIGUOUS), "set a layout");
     check_hdf5(H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY), "set the time of allocation");
@@ -117,14 +123,28 @@ Hdf5Handle dataset_properties(const Hdf5Dataset& dataset, hid_t space) {
   return properties;
 }
 
+/// The groups on the way to a dataset that are not there yet. Those that libhdf5 makes itself hold times.
+void add_groups(hid_t file, const std::string& path) {
+  const Hdf5Handle properties = timeless(H5P_GROUP_CREATE);
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string group = path.substr(0, slash);
+    const htri_t exists = H5Lexists(file, group.c_str(), H5P_DEFAULT);
+    if (exists < 0) throw_hdf5("look for a group");
+    if (exists == 0)
+      Hdf5Handle(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose,
+                 "make a group");
+  }
+}
+
 /// Where its data lie, or -1 for a virtual one.
-int64_t add_dataset(hid_t file, hid_t link_properties, const Hdf5Dataset& dataset) {
+int64_t add_dataset(hid_t file, const Hdf5Dataset& dataset) {
+  add_groups(file, dataset.path);
   TRIREME_ASSERT(!dataset.shape.empty(), "dataset " + dataset.path + " has no dimensions");
   const Hdf5Handle space = make_space(dataset.shape);
   const Hdf5Handle type = file_type(dataset.dtype);
   const Hdf5Handle properties = dataset_properties(dataset, space);
   const Hdf5Handle created(
-      H5Dcreate2(file, dataset.path.c_str(), type, space, link_properties, properties, H5P_DEFAULT), H5Dclose,
+      H5Dcreate2(file, dataset.path.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT), H5Dclose,
       "make a dataset");
   for (const Hdf5Attribute& attribute : dataset.attributes) add_attribute(created, attribute);
   if (!dataset.sources.empty()) return -1;
@@ -194,17 +214,15 @@ Hdf5Skeleton make_hdf5_skeleton(const std::vector<Hdf5Dataset>& datasets,
   const bool holds_data = std::any_of(datasets.begin(), datasets.end(),
                                       [](const Hdf5Dataset& dataset) { return dataset.sources.empty(); });
   const Hdf5Handle properties = file_properties(holds_data);
-  Hdf5Handle hdf5(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, properties), H5Fclose,
+  Hdf5Handle hdf5(H5Fcreate(path.c_str(), H5F_ACC_EXCL, timeless(H5P_FILE_CREATE), properties), H5Fclose,
                   "lay out a file in memory");
   const File file = File::open_to_read(path);
   ::unlink(path.c_str());  // nothing is left behind, even by kill -9
 
   Hdf5Skeleton skeleton;
-  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "make properties");
-  check_hdf5(H5Pset_create_intermediate_group(links, 1), "ask for groups");
   for (const Hdf5Attribute& attribute : root_attributes) add_attribute(hdf5, attribute);
   for (const Hdf5Dataset& dataset : datasets) {
-    const int64_t offset = add_dataset(hdf5, links, dataset);
+    const int64_t offset = add_dataset(hdf5, dataset);
     if (offset >= 0) skeleton.data_offsets.push_back(offset);
   }
   hdf5.close("finish a file");

@@ -70,7 +70,6 @@ void print_table(const std::string& path, const Manifest& manifest) {
 }
 
 void print_json(const Manifest& manifest) {
-  const TrainingState& state = manifest.state;
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   for (const SavedTensor& tensor : manifest.tensors)
     tensors.push_back({{"role", tensor.role},
@@ -79,23 +78,8 @@ void print_json(const Manifest& manifest) {
                        {"shape", tensor.shape},
                        {"nbytes", bytes_of(tensor)},
                        {"boxes", tensor.boxes.size()}});
-  const auto parsed = [](const std::string& text) { return nlohmann::ordered_json::parse(text); };
-  const nlohmann::ordered_json root = {{"format_version", manifest.format_version},
-                                       {"writer", manifest.writer},
-                                       {"libraries", manifest.libraries},
-                                       {"run_id", state.run_id},
-                                       {"parent_run_id", state.parent_run_id},
-                                       {"step", state.step},
-                                       {"tokens", state.tokens},
-                                       {"samples", state.samples},
-                                       {"precision", state.precision},
-                                       {"num_ranks", manifest.num_ranks},
-                                       {"mesh", parsed(state.mesh_json)},
-                                       {"architecture", parsed(state.architecture_json)},
-                                       {"tokenizer_hash", state.tokenizer_hash},
-                                       {"dataset", parsed(state.dataset_json)},
-                                       {"optimizer", parsed(state.optimizer_json)},
-                                       {"tensors", std::move(tensors)}};
+  nlohmann::ordered_json root = nlohmann::ordered_json::parse(checkpoint::head_json(manifest));
+  root["tensors"] = std::move(tensors);
   std::cout << root.dump(1) << '\n';
 }
 

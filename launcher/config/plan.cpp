@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/text/tokenizer.h"
 #include "launcher/config/problems.h"
+#include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/mesh/mesh.h"
 #include "parallel/step/micro_batches.h"
 
@@ -79,9 +81,18 @@ void check_data(const DataConfig& data, ConfigProblems& problems) {
 }
 
 void check_resume(const TrainingConfig& training, ConfigProblems& problems) {
-  if (training.resume != "auto" && training.resume != "never" && !fs::is_directory(training.resume))
+  const std::string& resume = training.resume;
+  if (resume == "auto" || resume == "never") return;
+  if (!fs::is_directory(resume)) {
     problems.add("training.resume: given {}, expected auto, never or the path of a checkpoint's step folder",
-                 training.resume);
+                 resume);
+    return;
+  }
+  // The folder of a run, or its `checkpoints`: which step is meant, the person says.
+  const std::string steps = fs::is_directory(resume + "/checkpoints") ? resume + "/checkpoints" : resume;
+  if (const std::optional<std::string> newest = newest_checkpoint(steps))
+    problems.add("training.resume: given {}, which is no step folder; the newest step in it is {}", resume,
+                 *newest);
 }
 
 /// The tokenizer of the data, or null where there is none.

@@ -63,7 +63,7 @@ void Trainer::restore() {
   state_ = initial_state(plan_, *training_source_, world_);
   const TrainingState fresh = state_;
   checkpoints_ = std::make_unique<CheckpointStore>(config_.training.output_dir + "/checkpoints", world_,
-                                                   config_.checkpoint, fresh.run_id);
+                                                   config_.checkpoint, fresh.run_id, model_->parameters());
   const std::string& resume = config_.training.resume;
   std::optional<TrainingState> restored;
   if (resume == "auto")

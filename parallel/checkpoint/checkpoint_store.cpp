@@ -57,7 +57,7 @@ struct CheckpointStore::Impl {
   Communicator& world;
   CheckpointConfig config;
   std::unique_ptr<io::DirectoryLock> lock;  ///< of rank 0
-  int64_t history_step = -1;  ///< the newest step that this run continues or has written; -1: none
+  int64_t history_step = -1;       ///< the newest step that this run continues or has written; -1: none
   std::vector<std::string> names;  ///< of the model's tensors, in its order
   SavePlan plan;                   ///< made at the first save or restore
 

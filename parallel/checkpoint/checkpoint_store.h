@@ -14,8 +14,8 @@ namespace trireme {
 
 /// Saves and restores a run's `checkpoints` directory (README.md of this folder: format, protocol, faults).
 /// Every call is collective over `world`; what fails on one rank fails on all of them, with the rank, host,
-/// file and cause in the message. A rank's boxes are the pieces of its parameters, and of optimizer states and
-/// distinct masters those that its store owns: any layout, and what one layout saved any other restores.
+/// file and cause in the message. A rank's boxes are the pieces of its parameters, and of optimizer states
+/// and distinct masters those that its store owns: any layout, and what one layout saved any other restores.
 class CheckpointStore {
  public:
   /// Creates `directory` where it is missing, takes its lock (held until destruction) and removes what dead

@@ -20,8 +20,8 @@ std::vector<HeldTensor> held_tensors(const ParameterStore& parameters,
 
 std::vector<TensorBox> boxes_of(const std::vector<HeldTensor>& tensors);
 
-/// The numbers of a box that lies in `held` as a range of its columns, or as whole or cut rows that follow one
-/// another; our own bug otherwise.
+/// The numbers of a box that lies in `held` as a range of its columns, or as whole or cut rows that follow
+/// one another; our own bug otherwise.
 Tensor part_of(const HeldTensor& held, const Box& box);
 
 }  // namespace trireme::checkpoint

@@ -13,14 +13,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// [[role, name, dtype, shape, group, [[offset, extent], ...]], ...]; neighbouring boxes of a tensor share it.
+/// [[role, name, dtype, shape, group, [[offset, extent], ...]], ...]; neighbouring boxes of a tensor share
+/// it.
 std::string pack(const std::vector<TensorBox>& held) {
   Json list = Json::array();
   const LogicalTensor* previous = nullptr;
   for (const TensorBox& box : held) {
     if (previous == nullptr || *previous != box)
-      list.push_back({box.role, box.name, name_of(box.dtype), box.global_shape, box.parameter_group,
-                      Json::array()});
+      list.push_back(
+          {box.role, box.name, name_of(box.dtype), box.global_shape, box.parameter_group, Json::array()});
     list.back()[5].push_back({box.box.offset, box.box.extent});
     previous = &box;
   }

@@ -58,6 +58,9 @@ struct Manifest {
   std::map<std::string, SavedFile> files;  ///< all but the manifest, by name
 };
 
+/// All but files and tensors: a JSON object with the manifest's own names, in its order.
+std::string head_json(const Manifest& manifest);
+
 /// The text ends with the digest of everything before it. Objects of the state are written with sorted keys.
 std::string to_json(const Manifest& manifest);
 

@@ -37,7 +37,7 @@ void check_digest(const std::string& text, const std::string& where) {
   const std::string actual = io::digest_of(body);
   if (!body.ends_with(kBeforeDigest) || text.substr(body.size()) != digest_tail(actual))
     throw CheckpointError(fmt::format("'{}' is damaged: its digest is {}, its last line says {}", where,
-                                      actual, text.substr(body.size() + 1, 32)));
+                                      actual, printable(std::string_view(text).substr(body.size() + 1, 32))));
 }
 
 SavedBox read_box(const JsonReader& reader, const SavedTensor& tensor, const Manifest& manifest) {

@@ -35,6 +35,31 @@ Json to_object(const SavedTensor& tensor) {
           {"boxes", std::move(boxes)}};
 }
 
+Json head_of(const Manifest& manifest) {
+  const TrainingState& state = manifest.state;
+  return {{"format", kFormatName},
+          {"format_version", manifest.format_version},
+          {"writer", manifest.writer},
+          {"libraries", manifest.libraries},
+          {"run_id", state.run_id},
+          {"parent_run_id", state.parent_run_id},
+          {"step", state.step},
+          {"tokens", state.tokens},
+          {"samples", state.samples},
+          {"precision", state.precision},
+          {"num_ranks", manifest.num_ranks},
+          {"mesh", object_of(state.mesh_json)},
+          {"architecture", object_of(state.architecture_json)},
+          {"architecture_hash", manifest.architecture_hash},
+          {"tokenizer_hash", state.tokenizer_hash},
+          {"dataset", object_of(state.dataset_json)},
+          {"optimizer", object_of(state.optimizer_json)},
+          {"schedule", object_of(state.schedule_json)},
+          {"loss_scaler", object_of(state.loss_scaler_json)},
+          {"config", object_of(state.config_json)},
+          {"block_bytes", manifest.block_bytes}};
+}
+
 }  // namespace
 
 std::string canonical_json(const std::string& text) {
@@ -44,29 +69,12 @@ std::string canonical_json(const std::string& text) {
   return parsed.dump();
 }
 
+std::string head_json(const Manifest& manifest) {
+  return head_of(manifest).dump();
+}
+
 std::string to_json(const Manifest& manifest) {
-  const TrainingState& state = manifest.state;
-  Json root = {{"format", kFormatName},
-               {"format_version", manifest.format_version},
-               {"writer", manifest.writer},
-               {"libraries", manifest.libraries},
-               {"run_id", state.run_id},
-               {"parent_run_id", state.parent_run_id},
-               {"step", state.step},
-               {"tokens", state.tokens},
-               {"samples", state.samples},
-               {"precision", state.precision},
-               {"num_ranks", manifest.num_ranks},
-               {"mesh", object_of(state.mesh_json)},
-               {"architecture", object_of(state.architecture_json)},
-               {"architecture_hash", manifest.architecture_hash},
-               {"tokenizer_hash", state.tokenizer_hash},
-               {"dataset", object_of(state.dataset_json)},
-               {"optimizer", object_of(state.optimizer_json)},
-               {"schedule", object_of(state.schedule_json)},
-               {"loss_scaler", object_of(state.loss_scaler_json)},
-               {"config", object_of(state.config_json)},
-               {"block_bytes", manifest.block_bytes}};
+  Json root = head_of(manifest);
   Json files = Json::object();
   for (const auto& [name, file] : manifest.files)
     files[name] = {{"size", file.size}, {"digest", file.digest}};

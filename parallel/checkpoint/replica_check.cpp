@@ -94,8 +94,7 @@ std::string name_difference(const TensorBox& box, const std::vector<size_t>& ran
 
 void check_replicas(Communicator& world, const std::vector<HeldTensor>& tensors, const SavePlan& plan) {
   if (plan.replicas.empty()) return;
-  const std::vector<std::string> groups =
-      digests_of_groups(static_cast<size_t>(world.rank()), tensors, plan);
+  const std::vector<std::string> groups = digests_of_groups(static_cast<size_t>(world.rank()), tensors, plan);
   if (groups_are_equal(world, groups, plan)) return;
 
   std::string details;

@@ -57,7 +57,8 @@ void refuse_misfit(const std::string& step_directory, const Manifest& manifest, 
 
 RestoreResult restore_step(Communicator& world, const std::string& step_directory,
                            const TrainingState& expected, bool allow_data_change,
-                           const std::vector<LogicalTensor>& tensors, const std::vector<HeldTensor>& targets) {
+                           const std::vector<LogicalTensor>& tensors,
+                           const std::vector<HeldTensor>& targets) {
   Manifest manifest;
   std::string damage = join_damages(
       agree(world, [&] { return damage_of([&] { manifest = load_manifest(step_directory); }); }));

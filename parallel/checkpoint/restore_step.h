@@ -14,9 +14,9 @@ struct RestoreResult {
   std::string damage;  ///< of every rank that met some; empty: restored
 };
 
-/// Restores one step into `targets`, this rank's boxes. `tensors`: what all ranks together hold, which must be
-/// what the step has. Collective. Damage is returned (targets may then hold parts of the
-/// step); a step that does not fit this run is an error on every rank.
+/// Restores one step into `targets`, this rank's boxes. `tensors`: what all ranks together hold, which must
+/// be what the step has. Collective. Damage is returned (targets may then hold parts of the step); a step
+/// that does not fit this run is an error on every rank.
 RestoreResult restore_step(Communicator& world, const std::string& step_directory,
                            const TrainingState& expected, bool allow_data_change,
                            const std::vector<LogicalTensor>& tensors, const std::vector<HeldTensor>& targets);

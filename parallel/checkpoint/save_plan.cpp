@@ -42,9 +42,9 @@ std::vector<CopiesByBox> find_copies(const std::vector<std::vector<TensorBox>>& 
     for (size_t index = 0; index < held_by_rank[rank].size(); ++index) {
       const TensorBox& held = held_by_rank[rank][index];
       Copies& of_box = copies[index_of.at({held.role, held.name})][{held.box.offset, held.box.extent}];
-      TRIREME_ASSERT(of_box.ranks.empty() || of_box.ranks.back() != rank,
-                     fmt::format("rank {} holds {} {} {} twice", rank, held.role, held.name,
-                                 to_string(held.box)));
+      TRIREME_ASSERT(
+          of_box.ranks.empty() || of_box.ranks.back() != rank,
+          fmt::format("rank {} holds {} {} {} twice", rank, held.role, held.name, to_string(held.box)));
       of_box.ranks.push_back(rank);
       of_box.held.push_back(index);
     }

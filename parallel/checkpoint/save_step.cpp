@@ -41,8 +41,7 @@ std::unique_ptr<io::TemporaryDirectory> open_step(const SaveTarget& target, cons
   return std::make_unique<io::TemporaryDirectory>(temporary_path(target, state));
 }
 
-Manifest assemble(const TrainingState& state, const SavePlan& plan,
-                  const std::vector<ShardReport>& reports) {
+Manifest assemble(const TrainingState& state, const SavePlan& plan, const std::vector<ShardReport>& reports) {
   Manifest manifest;
   manifest.writer = "trireme " TRIREME_VERSION;
   manifest.libraries = {{"hdf5", io::hdf5_version()}, {"xxhash", io::xxhash_version()}};

@@ -23,7 +23,7 @@ nlohmann::json parse_strict_json(const std::string& text, const std::string& whe
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
-      throw CheckpointError(fmt::format("'{}' has the key {} twice", where, parsed.dump()));
+      throw CheckpointError(fmt::format("'{}' has the key {} twice", where, parsed.dump(-1, ' ', true)));
     return true;
   };
   try {
@@ -31,7 +31,7 @@ nlohmann::json parse_strict_json(const std::string& text, const std::string& whe
     if (!parsed.is_object()) throw CheckpointError(fmt::format("'{}' is not a JSON object", where));
     return parsed;
   } catch (const nlohmann::json::exception& error) {
-    throw CheckpointError(fmt::format("'{}' is not valid JSON: {}", where, error.what()));
+    throw CheckpointError(fmt::format("'{}' is not valid JSON: {}", where, printable(error.what())));
   }
 }
 
@@ -42,6 +42,13 @@ bool is_plain_name(const std::string& name) {
   };
   return !name.empty() && name.size() <= 255 && name[0] != '.' &&
          std::all_of(name.begin(), name.end(), allowed);
+}
+
+std::string printable(std::string_view text) {
+  std::string result;
+  for (const char c : text)
+    result += c >= ' ' && c <= '~' ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+  return result;
 }
 
 void JsonReader::fail(const std::string& expected) const {
@@ -59,7 +66,9 @@ JsonReader JsonReader::member(const std::string& key) const {
 
 std::string JsonReader::text() const {
   if (!value_.is_string()) fail("a string");
-  return value_.get<std::string>();
+  std::string text = value_.get<std::string>();
+  if (printable(text) != text) fail("printable ASCII");
+  return text;
 }
 
 int64_t JsonReader::number(int64_t minimum, int64_t maximum) const {
@@ -107,8 +116,10 @@ std::vector<JsonReader> JsonReader::items() const {
 std::vector<std::pair<std::string, JsonReader>> JsonReader::members() const {
   if (!value_.is_object()) fail("an object");
   std::vector<std::pair<std::string, JsonReader>> readers;
-  for (const auto& [key, value] : value_.items())
+  for (const auto& [key, value] : value_.items()) {
+    if (printable(key) != key) fail("printable ASCII as keys");
     readers.emplace_back(key, JsonReader(value, path_ + "." + key));
+  }
   return readers;
 }
 

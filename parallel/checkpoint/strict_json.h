@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "core/tensor/shape.h"
 
@@ -10,6 +11,9 @@ namespace trireme::checkpoint {
 /// Parses untrusted JSON: an object, no key twice in one object, nesting of at most 32. CheckpointError
 /// naming `where` otherwise.
 nlohmann::json parse_strict_json(const std::string& text, const std::string& where);
+
+/// Text from a file, fit for a message: all but printable ASCII as \xNN.
+std::string printable(std::string_view text);
 
 /// Typed members of an untrusted object. Errors: CheckpointError with the path of the member.
 class JsonReader {
@@ -21,7 +25,7 @@ class JsonReader {
   bool has(const std::string& key) const { return value_.is_object() && value_.contains(key); }
   bool is_null() const { return value_.is_null(); }
 
-  std::string text() const;
+  std::string text() const;  ///< printable ASCII
   int64_t number(int64_t minimum, int64_t maximum) const;
   Shape shape(int64_t minimum) const;  ///< 1 to 8 numbers of at least `minimum`
   std::string object_text() const;     ///< the canonical text of an object

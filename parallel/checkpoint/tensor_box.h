@@ -20,8 +20,8 @@ struct Box {
 
 /// What two boxes of one tensor share, or nothing.
 std::optional<Box> intersection(const Box& a, const Box& b);
-/// The parts of `a` that lie outside `b`, apart from each other. Cut dimension by dimension from the first, so
-/// that each lies in whole rows of `a`, or inside one, where `b` does.
+/// The parts of `a` that lie outside `b`, apart from each other. Cut dimension by dimension from the first,
+/// so that each lies in whole rows of `a`, or inside one, where `b` does.
 std::vector<Box> difference(const Box& a, const Box& b);
 /// "0,0+64,128": offset + extent; names a box's data set in a shard.
 std::string to_string(const Box& box);

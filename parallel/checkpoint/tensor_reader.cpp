@@ -114,7 +114,8 @@ std::string damage_of(const std::string& path, const Manifest& manifest, const B
       block.file_end(), actual, expected);
 }
 
-/// Calls `use(block, its bytes)` for all blocks of one file, with few and large reads. Returns the bytes read.
+/// Calls `use(block, its bytes)` for all blocks of one file, with few and large reads. Returns the bytes
+/// read.
 template <class Use>
 int64_t read_blocks(const io::File& file, std::vector<Block>& blocks, const Use& use) {
   std::sort(blocks.begin(), blocks.end(),
@@ -142,7 +143,7 @@ int64_t read_blocks(const io::File& file, std::vector<Block>& blocks, const Use&
 }  // namespace
 
 int64_t read_tensors(const std::string& step_directory, const Manifest& manifest,
-                  const std::vector<HeldTensor>& targets) {
+                     const std::vector<HeldTensor>& targets) {
   std::map<std::pair<Role, std::string>, const SavedTensor*> saved_tensors;
   for (const SavedTensor& tensor : manifest.tensors) saved_tensors[{tensor.role, tensor.name}] = &tensor;
   std::map<std::string, std::vector<Block>> blocks;  // by file

@@ -14,7 +14,7 @@ namespace trireme::checkpoint {
 /// Returns the bytes read: whole blocks, and gaps of at most 256 KiB between them. Errors: CheckpointError
 /// naming file, tensor, expected and actual digest; IoError.
 int64_t read_tensors(const std::string& step_directory, const Manifest& manifest,
-                  const std::vector<HeldTensor>& targets);
+                     const std::vector<HeldTensor>& targets);
 
 /// Reads every block of one file and returns a line for each damaged one; empty where all is sound.
 std::vector<std::string> check_blocks(const std::string& step_directory, const Manifest& manifest,

@@ -64,6 +64,7 @@ CheckpointRun::CheckpointRun(Precision precision, uint64_t seed, int64_t vocabul
   state.tokenizer_hash = "0123456789abcdef";
   state.dataset_json = R"({"seed":1234,"fingerprints":["aa","bb"],"weights":[0.5,0.5]})";
   state.optimizer_json = R"({"optimizer":"adamw","lr":0.001})";
+  state.loss_scaler_json = R"({"scale":1024.0,"growth_tracker":7})";
   state.mesh_json = R"({"data":1})";
 }
 

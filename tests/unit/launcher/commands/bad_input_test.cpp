@@ -265,6 +265,10 @@ TEST(BadInputFiles, ADamagedCheckpointIsRefusedByNameAndPassedOverByAuto) {
                                                "resume=runs/run/checkpoints/step-00000002"});
   EXPECT_EQ(named.exit_code, 65) << named.error;
   EXPECT_NE(named.error.find("shard-00000-of-00001.h5"), std::string::npos) << named.error;
+  const ProgramResult run = trireme(folder, {"train", "run.yaml", "--set", "resume=runs/run"});
+  EXPECT_EQ(run.exit_code, 64) << run.error;
+  EXPECT_NE(run.error.find("the newest step in it is runs/run/checkpoints/step-00000002"), std::string::npos)
+      << run.error;
   const ProgramResult automatic = trireme(folder, {"train", "run.yaml", "--set", "train_iters=3"});
   EXPECT_EQ(automatic.exit_code, 0) << automatic.error;
   EXPECT_NE(automatic.out.find("resumed from the checkpoint of step 1\n"), std::string::npos)

@@ -115,6 +115,7 @@ TEST(CheckpointStore, RestoresTheSmallStateAndBumpsVersions) {
   EXPECT_EQ(state->tokens, 4096);
   EXPECT_EQ(state->samples, 64);
   EXPECT_EQ(state->run_id, "test-run");
+  EXPECT_EQ(state->loss_scaler_json, R"({"growth_tracker":7,"scale":1024.0})");
   EXPECT_EQ(state->dataset_json, R"({"fingerprints":["aa","bb"],"seed":1234,"weights":[0.5,0.5]})");
   EXPECT_EQ(run.parameters[0]->version, 1u);
   EXPECT_EQ(read_training_state(folder.path() / "step-00000012").tokens, 4096);

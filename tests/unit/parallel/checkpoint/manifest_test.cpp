@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/io/digest.h"
 
 namespace trireme::checkpoint {
@@ -45,6 +47,10 @@ std::string forged(const std::string& from, const std::string& to) {
   return text + "\"" + io::digest_of(text) + "\"\n}\n";
 }
 
+bool is_printable(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 std::string error_of(const std::string& text) {
   try {
     parse_manifest(text, "there/manifest.json");
@@ -72,10 +78,25 @@ TEST(Manifest, EveryFlippedBitIsFound) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string flipped = text;
       flipped[i] = static_cast<char>(flipped[i] ^ (1 << bit));
-      EXPECT_THAT(error_of(flipped), HasSubstr("is damaged")) << "byte " << i << " bit " << bit;
+      const std::string error = error_of(flipped);
+      EXPECT_THAT(error, HasSubstr("is damaged")) << "byte " << i << " bit " << bit;
+      EXPECT_TRUE(is_printable(error)) << "byte " << i << " bit " << bit << " " << error;
     }
   for (size_t length = 0; length < text.size(); ++length)
     EXPECT_THAT(error_of(text.substr(0, length)), HasSubstr("is damaged")) << length;
+}
+
+TEST(Manifest, WhatAFileSaysIsPrintedWithoutControlCharacters) {
+  const std::string escape = "\x1b[2J";
+  for (const char* from : {"\"shard.h5\": {", "\"writer\": ", "\"head\"", "\"hdf5\""})
+    for (const std::string& bad :
+         {std::string("\\u001b[2J"), std::string("\\u009b"), escape, std::string("\xff")}) {
+      std::string to = from;
+      to.insert(to.find('"') + 1, bad);
+      const std::string error = error_of(forged(from, to));
+      EXPECT_NE(error, "accepted") << from << bad;
+      EXPECT_TRUE(is_printable(error)) << error;
+    }
 }
 
 struct BadCase {
