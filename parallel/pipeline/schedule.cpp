@@ -125,6 +125,10 @@ const char* name_of(Action::Kind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
+bool is_transfer(Action::Kind kind) {
+  return kind >= Kind::kSendForward;
+}
+
 bool is_receive(Action::Kind kind) {
   return kind == Kind::kReceiveForward || kind == Kind::kReceiveBackward;
 }
@@ -143,7 +147,7 @@ StageAction other_end(const Schedule& schedule, int stage, const Action& transfe
                                                 {Kind::kSendForward, -1},
                                                 {Kind::kReceiveBackward, -1},
                                                 {Kind::kSendBackward, 1}}};
-  TRIREME_ASSERT(transfer.kind >= Kind::kSendForward, describe(transfer) + " has no other end");
+  TRIREME_ASSERT(is_transfer(transfer.kind), describe(transfer) + " has no other end");
   const End end = kEnds[static_cast<size_t>(transfer.kind) - static_cast<size_t>(Kind::kSendForward)];
   const int place = schedule.virtual_stage(stage, transfer.chunk) + end.step;
   return {place % schedule.num_stages, {end.kind, transfer.micro_batch, place / schedule.num_stages}};

@@ -32,6 +32,7 @@ struct Action {
   bool operator==(const Action&) const = default;
 };
 const char* name_of(Action::Kind kind);
+bool is_transfer(Action::Kind kind);  ///< a send or a receive
 bool is_receive(Action::Kind kind);
 /// "forward of micro-batch 3, chunk 0".
 std::string describe(const Action& action);

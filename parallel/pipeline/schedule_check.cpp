@@ -90,7 +90,7 @@ void Run::refuse_foreign(const StageAction& step) const {
       action.chunk >= schedule_.num_chunks)
     fail(step, fmt::format("is outside {} micro-batches x {} chunks", schedule_.num_micro_batches,
                            schedule_.num_chunks));
-  if (action.kind < Kind::kSendForward) return;
+  if (!is_transfer(action.kind)) return;
   const StageAction other = other_end(schedule_, stage, action);
   if (other.stage < 0 || other.stage == stage || other.action.chunk >= schedule_.num_chunks)
     fail(step, "has no other stage at its end");

@@ -150,7 +150,7 @@ TEST(ScheduleCheck, ACircleOfWaitsIsFound) {
 void swap_with_what_it_needs(std::vector<Action>& actions, size_t at) {
   const auto [kind, micro_batch, chunk] = actions[at];
   if (is_receive(kind)) return std::swap(actions[at], actions[at + 1]);
-  if (kind >= Kind::kSendForward) return std::swap(actions[at], actions[at - 1]);
+  if (is_transfer(kind)) return std::swap(actions[at], actions[at - 1]);
   const auto backward = std::find_if(actions.begin(), actions.end(), [&](const Action& other) {
     return (other.kind == Kind::kBackward || other.kind == Kind::kBackwardInput) &&
            other.micro_batch == micro_batch && other.chunk == chunk;

@@ -21,7 +21,7 @@ std::string drawn(const Schedule& schedule, int stage, bool transfers = false) {
                                                                           "SF", "RF", "SB", "RB"};
   std::string text;
   for (const Action& action : schedule.stages[static_cast<size_t>(stage)]) {
-    if (!transfers && action.kind >= Action::Kind::kSendForward) continue;
+    if (!transfers && is_transfer(action.kind)) continue;
     text += fmt::format("{}{}{}", text.empty() ? "" : " ", kLetters[static_cast<size_t>(action.kind)],
                         action.micro_batch);
     if (schedule.num_chunks > 1) text += fmt::format(".{}", action.chunk);
