@@ -18,8 +18,10 @@ using Kind = Action::Kind;
       fmt::format("pipeline schedule: stage {}: {} {}", step.stage, describe(step.action), what));
 }
 
-/// What must be done before a step. A whole backward is known as its backward-input and backward-weight.
-std::vector<StageAction> needs_of(const Schedule& schedule, const StageAction& step) {
+/// What must be done before a step, if anything. A whole backward is known as its backward-input and
+/// backward-weight. That a backward follows its own forward is implied: the gradient comes from the virtual
+/// stage behind, and that one needed the forward's output.
+std::optional<StageAction> need_of(const Schedule& schedule, const StageAction& step) {
   const auto& [stage, action] = step;
   const auto here = [&](Kind kind, int chunk) {
     return StageAction{stage, {kind, action.micro_batch, chunk}};
@@ -28,23 +30,22 @@ std::vector<StageAction> needs_of(const Schedule& schedule, const StageAction& s
   const bool alone = schedule.num_stages == 1;
   switch (action.kind) {
     case Kind::kForward:
-      if (place == 0) return {};
-      return {alone ? here(Kind::kForward, chunk - 1) : here(Kind::kReceiveForward, chunk)};
+      if (place == 0) return std::nullopt;
+      return alone ? here(Kind::kForward, chunk - 1) : here(Kind::kReceiveForward, chunk);
     case Kind::kBackward:
     case Kind::kBackwardInput:
-      if (place == schedule.num_virtual_stages() - 1) return {here(Kind::kForward, chunk)};
-      return {here(Kind::kForward, chunk),
-              alone ? here(Kind::kBackwardInput, chunk + 1) : here(Kind::kReceiveBackward, chunk)};
+      if (place == schedule.num_virtual_stages() - 1) return here(Kind::kForward, chunk);
+      return alone ? here(Kind::kBackwardInput, chunk + 1) : here(Kind::kReceiveBackward, chunk);
     case Kind::kSendForward:
-      return {here(Kind::kForward, chunk)};
+      return here(Kind::kForward, chunk);
     case Kind::kBackwardWeight:
     case Kind::kSendBackward:
-      return {here(Kind::kBackwardInput, chunk)};
+      return here(Kind::kBackwardInput, chunk);
     case Kind::kReceiveForward:
     case Kind::kReceiveBackward:
-      return {other_end(schedule, stage, action)};
+      return other_end(schedule, stage, action);
   }
-  return {};
+  return std::nullopt;
 }
 
 /// A schedule under way: each stage takes its actions in its order, as soon as what they need is done.
@@ -64,12 +65,14 @@ class Run {
     return when_done_[(kinds * schedule_.num_chunks + chunk) * schedule_.num_micro_batches + micro_batch];
   }
   void refuse_foreign(const StageAction& step) const;
-  std::optional<StageAction> missing_for(const StageAction& step);
-  void mark_done(const StageAction& step, size_t when);
+  bool take_next(int stage);
+  void mark_done(const StageAction& step);
+  void refuse_gaps();
   bool stands_ahead(const StageAction& step) const;
   [[noreturn]] void explain_standstill(int stage);
 
   const Schedule& schedule_;
+  std::vector<ScheduleProof::Step> order_;
   std::vector<size_t> next_;       ///< index of each stage's next action
   std::vector<size_t> when_done_;  ///< by stage, kind, chunk, micro-batch
 };
@@ -96,51 +99,53 @@ void Run::refuse_foreign(const StageAction& step) const {
     fail(step, "has no other stage at its end");
 }
 
-std::optional<StageAction> Run::missing_for(const StageAction& step) {
-  for (const StageAction& need : needs_of(schedule_, step))
-    if (when_done(need) == kNever) return need;
-  return std::nullopt;
-}
-
-void Run::mark_done(const StageAction& step, size_t when) {
+void Run::mark_done(const StageAction& step) {
   auto [stage, action] = step;
   const bool whole = action.kind == Kind::kBackward;
   if (whole) action.kind = Kind::kBackwardInput;
   if (when_done({stage, action}) != kNever) fail(step, "stands twice");
-  when_done({stage, action}) = when;
-  if (whole) mark_done({stage, {Kind::kBackwardWeight, action.micro_batch, action.chunk}}, when);
+  when_done({stage, action}) = order_.size();
+  if (whole) mark_done({stage, {Kind::kBackwardWeight, action.micro_batch, action.chunk}});
+}
+
+bool Run::take_next(int stage) {
+  if (at_end(stage)) return false;
+  const StageAction step = next(stage);
+  const auto need = need_of(schedule_, step);
+  const size_t after = need ? when_done(*need) : order_.size();
+  if (after == kNever) return false;
+  mark_done(step);
+  order_.push_back({stage, next_[stage]++, after});
+  return true;
 }
 
 std::vector<ScheduleProof::Step> Run::to_the_end() {
-  std::vector<ScheduleProof::Step> order;
-  for (size_t before = kNever; before != order.size();) {
-    before = order.size();
+  for (bool moved = true; moved;) {
+    moved = false;
     for (int stage = 0; stage < schedule_.num_stages; ++stage)
-      for (; !at_end(stage) && !missing_for(next(stage)); ++next_[stage]) {
-        const StageAction step = next(stage);
-        mark_done(step, order.size());
-        const bool receive = is_receive(step.action.kind);
-        order.push_back(
-            {stage, next_[stage], receive ? when_done(other_end(schedule_, stage, step.action)) : 0});
-      }
+      while (take_next(stage)) moved = true;
   }
   for (int stage = 0; stage < schedule_.num_stages; ++stage)
     if (!at_end(stage)) explain_standstill(stage);
+  refuse_gaps();
+  return std::move(order_);
+}
+
+void Run::refuse_gaps() {
   for (int stage = 0; stage < schedule_.num_stages; ++stage)
     for (int chunk = 0; chunk < schedule_.num_chunks; ++chunk)
       for (int i = 0; i < schedule_.num_micro_batches; ++i)
         for (const Kind kind : {Kind::kForward, Kind::kBackwardInput, Kind::kBackwardWeight})
           if (const StageAction step{stage, {kind, i, chunk}}; when_done(step) == kNever)
             fail(step, "is missing");
-  return order;
 }
 
 /// Follows who waits for whom, to a need that no stage will ever fill, or around a circle.
 void Run::explain_standstill(int stage) {
-  StageAction need = *missing_for(next(stage));
+  StageAction need = *need_of(schedule_, next(stage));
   for (int i = 0; i < schedule_.num_stages && need.stage != stage && stands_ahead(need); ++i) {
     stage = need.stage;
-    need = *missing_for(next(stage));
+    need = *need_of(schedule_, next(stage));
   }
   fail(next(stage), fmt::format("waits for ever for {} of stage {}", describe(need.action), need.stage));
 }

@@ -13,7 +13,8 @@ struct ScheduleProof {
   struct Step {
     int stage;
     size_t index;
-    size_t send;  ///< of a receive: the place of its send in `order`
+    size_t
+        after;  ///< the place in `order` of what it waited for (of a receive: its send), or its own: nothing
   };
   /// The most (micro-batch, chunk) that a stage holds at once.
   struct Peak {

@@ -79,14 +79,14 @@ TEST(ScheduleCheck, TheOrderKeepsEachStagesOwnAndPutsSendsFirst) {
   const auto order = check_schedule(schedule).order;
   std::vector<size_t> next(4, 0);
   for (size_t i = 0; i < order.size(); ++i) {
-    const auto& [stage, index, send] = order[i];
+    const auto& [stage, index, after] = order[i];
     EXPECT_EQ(index, next[stage]++);
     const Action& action = schedule.stages[stage][index];
     if (!is_receive(action.kind)) continue;
-    ASSERT_LT(send, i);
+    ASSERT_LT(after, i);
     const StageAction other = other_end(schedule, stage, action);
-    EXPECT_EQ(order[send].stage, other.stage);
-    EXPECT_EQ(schedule.stages[order[send].stage][order[send].index], other.action);
+    EXPECT_EQ(order[after].stage, other.stage);
+    EXPECT_EQ(schedule.stages[order[after].stage][order[after].index], other.action);
   }
   for (int stage = 0; stage < 4; ++stage) EXPECT_EQ(next[stage], schedule.stages[stage].size());
 }
