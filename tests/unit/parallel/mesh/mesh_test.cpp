@@ -73,8 +73,11 @@ TEST(Mesh, OneRankOfAllThatHoldAPieceCountsIt) {
     config.pipeline_model_parallel_size = 2;
     Mesh mesh(world, config);
     const auto counted = [&](const std::map<AxisId, Placement>& placement) {
-      Tensor count = Tensor::allocate(Context().allocator, {1}, DType::kInt64, MemoryCategory::kWorkspace);
-      count.data<int64_t>()[0] = mesh.counted_here({.name = "w", .placement = placement}) ? 1 : 0;
+      Context context;
+      Tensor count = Tensor::allocate(context.allocator, {1}, DType::kInt64, MemoryCategory::kWorkspace);
+      ParameterPiece piece;
+      piece.placement = placement;
+      count.data<int64_t>()[0] = mesh.counted_here(piece) ? 1 : 0;
       world.all_reduce(count, ReduceOp::kSum);
       return count.data<int64_t>()[0];
     };
