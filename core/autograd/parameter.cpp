@@ -19,22 +19,30 @@ std::array<double, 4> normal_block(RandomKey key, int64_t block) {
   return {first, second, third, fourth};
 }
 
+/// A number drawn in float64, in a type of a parameter.
 template <class T>
-void draw_piece(const Context& context, const Parameter& parameter, size_t index, RandomKey key) {
-  const ParameterPiece& piece = parameter.pieces[index];
-  TRIREME_ASSERT(piece.global_shape.size() <= 2, "parameters have one or two dimensions");
-  const Tensor target = parameter.piece(parameter.master, index);
-  const int64_t global_cols = piece.global_shape.back();
-  const int64_t row_offset = piece.global_shape.size() > 1 ? piece.offset[0] : 0;
+T rounded(double value) {
+  if constexpr (std::is_same_v<T, double>) {
+    return value;
+  } else {
+    return static_cast<T>(static_cast<float>(value));
+  }
+}
+
+template <class T>
+void draw_normal(const Context& context, double std, RandomKey key, int64_t global_cols, const Shape& offset,
+                 const Tensor& target) {
+  TRIREME_ASSERT(offset.size() <= 2, "parameters have one or two dimensions");
+  const int64_t row_offset = offset.size() > 1 ? offset[0] : 0;
 #pragma omp parallel for num_threads(context.num_threads) if (target.num_elements() > 100000)
   for (int64_t row = 0; row < target.rows(); ++row) {
     T* values = target.row<T>(row);
-    const int64_t first = (row_offset + row) * global_cols + piece.offset.back();
+    const int64_t first = (row_offset + row) * global_cols + offset.back();
     std::array<double, 4> normals = normal_block(key, first / 4);
     for (int64_t col = 0; col < target.cols(); ++col) {
       const int64_t element = first + col;
       if (element % 4 == 0) normals = normal_block(key, element / 4);
-      values[col] = static_cast<T>(parameter.init.std * normals[static_cast<size_t>(element % 4)]);
+      values[col] = rounded<T>(std * normals[static_cast<size_t>(element % 4)]);
     }
   }
 }
@@ -74,21 +82,23 @@ uint64_t site_of(const std::string& name) {
   return hash;
 }
 
+void draw_initial(Context& context, const Parameter& parameter, size_t piece, const Shape& offset,
+                  Tensor target, uint64_t seed) {
+  const InitRule& rule = parameter.init;
+  if (rule.kind != InitRule::Kind::kNormal)
+    return ops::fill(context, target, rule.kind == InitRule::Kind::kOnes ? 1.0 : 0.0);
+  const ParameterPiece& logical = parameter.pieces[piece];
+  const RandomKey key = RandomKey::make(seed, RandomPurpose::kInitialization, 0, site_of(logical.name));
+  dispatch_floating(target.dtype(), [&]<class T>(T) {
+    draw_normal<T>(context, rule.std, key, logical.global_shape.back(), offset, target);
+  });
+}
+
 void initialize(Context& context, Parameter& parameter, uint64_t seed) {
-  ops::fill(context, parameter.master, parameter.init.kind == InitRule::Kind::kOnes ? 1.0 : 0.0);
-  if (parameter.init.kind == InitRule::Kind::kNormal) {
-    for (size_t i = 0; i < parameter.pieces.size(); ++i) {
-      const RandomKey key =
-          RandomKey::make(seed, RandomPurpose::kInitialization, 0, site_of(parameter.pieces[i].name));
-      if (parameter.master.dtype() == DType::kFloat64) {
-        draw_piece<double>(context, parameter, i, key);
-      } else {
-        draw_piece<float>(context, parameter, i, key);
-      }
-    }
-  }
-  if (parameter.value.dtype() != parameter.master.dtype())
-    ops::cast(context, parameter.master, parameter.value);
+  const Tensor& drawn = parameter.master.defined() ? parameter.master : parameter.value;
+  for (size_t i = 0; i < parameter.pieces.size(); ++i)
+    draw_initial(context, parameter, i, parameter.pieces[i].offset, parameter.piece(drawn, i), seed);
+  if (parameter.value.dtype() != drawn.dtype()) ops::cast(context, drawn, parameter.value);
   ++parameter.version;
 }
 

@@ -57,7 +57,7 @@ class Parameter {
 
   Tensor value;     ///< compute type
   Tensor master;    ///< float32 (float64) weights the optimizer updates; shares storage with value when types
-                    ///< agree
+                    ///< agree; undefined where this rank keeps a part of them only (ParameterStore)
   Tensor gradient;  ///< float32 (float64), a view into a flat bucket
   uint64_t version = 0;  ///< of value; keys packed or cast copies
 
@@ -76,6 +76,7 @@ class Parameter {
     expected_ = 0;
   }
   bool has_gradient() const { return has_gradient_; }
+  bool expects_more() const { return expected_ > 0; }
   void expect() { ++expected_; }
   /// `add` gets the gradient and whether to add to what it holds.
   void contribute(const std::function<void(Tensor& gradient, bool accumulate)>& add);
@@ -88,8 +89,12 @@ class Parameter {
   int64_t expected_ = 0;
 };
 
-/// Draws the first values of every piece into parameter.master (then cast to value where types differ).
-/// The number at global element i of a piece depends on (seed, piece name, i) alone.
+/// Draws the first values of a box of a piece, which starts at `offset` of the global tensor and has the
+/// shape of `target`. The number at global element i of a piece depends on (seed, piece name, i) alone; in a
+/// narrow type it is the rounded float32 one.
+void draw_initial(Context& context, const Parameter& parameter, size_t piece, const Shape& offset,
+                  Tensor target, uint64_t seed);
+/// Draws parameter.master, where it is defined, and parameter.value.
 void initialize(Context& context, Parameter& parameter, uint64_t seed);
 
 /// The site number of a logical name in random keys (FNV-1a, 64 bits).

@@ -6,22 +6,36 @@ namespace trireme {
 namespace {
 
 OptimizerState make_state(Context& context, const std::string& name, const ParameterStore& store) {
-  return {name, context.zeros({store.num_elements()}, store.masters().dtype(), MemoryCategory::kOptimizer)};
+  return {name, context.zeros({store.num_owned()}, store.masters().dtype(), MemoryCategory::kOptimizer)};
 }
 
-/// The part of a flat tensor that one range covers.
-Tensor part(const Tensor& flat, const ParameterStore::Range& range) {
-  return flat.slice(0, range.begin, range.end - range.begin);
-}
+/// One range of what the optimizer reads and writes.
+struct Update {
+  Tensor masters, gradients;
+  Tensor values;  ///< the low-precision copy; undefined where values are the masters
+  int64_t owned_begin = 0;
+  bool weight_decay = true;
 
-/// Walks the decay ranges; `update` gets masters, gradients and the low-precision values (null where they are
-/// the masters) of each.
-template <class Update>
-void for_each_range(ParameterStore& store, Update&& update) {
-  for (const ParameterStore::Range& range : store.decay_ranges()) {
-    Tensor masters = part(store.masters(), range);
-    Tensor values = part(store.values(), range);
-    update(range, masters, part(store.gradients(), range), store.has_masters() ? &values : nullptr);
+  /// The range's part of a tensor of owned elements.
+  Tensor part(const Tensor& owned_flat) const {
+    return owned_flat.slice(0, owned_begin, masters.num_elements());
+  }
+};
+
+template <class Apply>
+void update_owned(ParameterStore& store, Apply&& apply) {
+  for (const ParameterStore::OwnedRange& owned : store.owned_decay_ranges()) {
+    const auto whole = [&](const Tensor& flat) {
+      return flat.slice(0, owned.range.begin, owned.range.length());
+    };
+    Update update{{}, whole(store.gradients()), {}, owned.owned_begin, owned.weight_decay};
+    if (store.has_masters()) {
+      update.masters = store.masters().slice(0, owned.owned_begin, owned.range.length());
+      update.values = whole(store.values());
+    } else {
+      update.masters = whole(store.values());
+    }
+    apply(update);
   }
   for (Parameter* parameter : store.parameters()) ++parameter->version;
 }
@@ -34,18 +48,18 @@ class AdamW final : public Optimizer {
 
   void step(Context& context, ParameterStore& store, double lr, int64_t step,
             double gradient_scale) override {
-    for_each_range(store, [&](const ParameterStore::Range& range, Tensor& masters, const Tensor& gradients,
-                              Tensor* values) {
-      Tensor first = part(state_[0].flat, range), second = part(state_[1].flat, range);
+    update_owned(store, [&](Update& update) {
+      Tensor first = update.part(state_[0].flat), second = update.part(state_[1].flat);
       ops::adamw(context,
                  {.lr = lr,
                   .beta1 = config_.adam_beta1,
                   .beta2 = config_.adam_beta2,
                   .eps = config_.adam_eps,
-                  .weight_decay = range.weight_decay ? config_.weight_decay : 0.0,
+                  .weight_decay = update.weight_decay ? config_.weight_decay : 0.0,
                   .step = step,
                   .gradient_scale = gradient_scale},
-                 masters, gradients, first, second, values);
+                 update.masters, update.gradients, first, second,
+                 update.values.defined() ? &update.values : nullptr);
     });
   }
   std::vector<OptimizerState>& state() override { return state_; }
@@ -63,16 +77,16 @@ class Sgd final : public Optimizer {
 
   void step(Context& context, ParameterStore& store, double lr, int64_t step,
             double gradient_scale) override {
-    for_each_range(store, [&](const ParameterStore::Range& range, Tensor& masters, const Tensor& gradients,
-                              Tensor* values) {
-      Tensor momentum = state_.empty() ? Tensor() : part(state_[0].flat, range);
+    update_owned(store, [&](Update& update) {
+      Tensor momentum = state_.empty() ? Tensor() : update.part(state_[0].flat);
       ops::sgd(context,
                {.lr = lr,
                 .momentum = config_.sgd_momentum,
-                .weight_decay = range.weight_decay ? config_.weight_decay : 0.0,
+                .weight_decay = update.weight_decay ? config_.weight_decay : 0.0,
                 .step = step,
                 .gradient_scale = gradient_scale},
-               masters, gradients, state_.empty() ? nullptr : &momentum, values);
+               update.masters, update.gradients, state_.empty() ? nullptr : &momentum,
+               update.values.defined() ? &update.values : nullptr);
     });
   }
   std::vector<OptimizerState>& state() override { return state_; }

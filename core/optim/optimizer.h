@@ -8,18 +8,19 @@
 
 namespace trireme {
 
-/// A named flat tensor of the store's length and master type: "exp_avg", "exp_avg_sq", "momentum_buffer".
+/// A named tensor of the store's owned elements, in the master type: "exp_avg", "exp_avg_sq",
+/// "momentum_buffer".
 struct OptimizerState {
   std::string name;
   Tensor flat;
 };
 
-/// Updates master weights and values from gradients, over flat ranges.
+/// Updates the owned master weights and values from gradients, range by range.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   /// `step` counts from 1; gradients are multiplied by gradient_scale (clip factor) as they are read. Bumps
-  /// the version of every parameter.
+  /// the version of every parameter, owned here or not.
   virtual void step(Context& context, ParameterStore& store, double lr, int64_t step,
                     double gradient_scale) = 0;
   virtual std::vector<OptimizerState>& state() = 0;

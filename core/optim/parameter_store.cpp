@@ -1,50 +1,55 @@
 #include "core/optim/parameter_store.h"
 
-#include <algorithm>
-
 #include "core/base/check.h"
 #include "core/ops/elementwise.h"
+#include "core/optim/owned_boxes.h"
 
 namespace trireme {
 namespace {
 
-constexpr int64_t kAlignment = 64;  ///< bytes
-
-/// In all flat buffers alike. Padded rows of a float32 matrix make its products 3 % of a GPT-2 step faster;
-/// of a bfloat16 one they gain nothing and cost 4 % of 18 bytes a number.
-int64_t row_stride(const Shape& shape, DType compute) {
-  return shape.size() < 2 || size_of(compute) < 4 ? shape.back() : padded_row_stride(shape.back(), compute);
+/// Both lists are ascending.
+std::vector<ParameterStore::OwnedRange> divide_by_decay(const std::vector<FlatRange>& owned,
+                                                        const std::vector<DecayRange>& groups) {
+  std::vector<ParameterStore::OwnedRange> ranges;
+  int64_t owned_begin = 0;
+  size_t group = 0;
+  for (const FlatRange& whole : owned) {
+    while (groups[group].range.end <= whole.begin) ++group;
+    for (size_t i = group; i < groups.size() && groups[i].range.begin < whole.end; ++i) {
+      const FlatRange range = intersection(whole, groups[i].range);
+      ranges.push_back({range, owned_begin, groups[i].weight_decay});
+      owned_begin += range.length();
+    }
+  }
+  return ranges;
 }
 
 }  // namespace
 
-ParameterStore::ParameterStore(Context& context, const std::vector<Parameter*>& parameters,
-                               const PrecisionConfig& precision, const AllocateGradients& allocate_gradients)
-    : parameters_(parameters.rbegin(), parameters.rend()) {
-  const DType compute = precision.compute(), master = precision.master();
-  const int64_t alignment = kAlignment / size_of(compute);  // the narrower type
-  for (const Parameter* parameter : parameters_) {
-    offsets_.push_back(num_elements_);
-    row_strides_.push_back(row_stride(parameter->shape, compute));
-    const int64_t num_rows = trireme::num_elements(parameter->shape) / parameter->shape.back();
-    const int64_t end = num_elements_ + num_rows * row_strides_.back();
-    const int64_t aligned_end = (end + alignment - 1) / alignment * alignment;
-    if (!decay_ranges_.empty() && decay_ranges_.back().weight_decay == parameter->weight_decay) {
-      decay_ranges_.back().end = aligned_end;
-    } else {
-      decay_ranges_.push_back({num_elements_, aligned_end, parameter->weight_decay});
-    }
-    num_elements_ = aligned_end;
-  }
-  values_ = context.zeros({num_elements_}, compute, MemoryCategory::kWeights);
-  masters_ = compute == master ? values_ : context.zeros({num_elements_}, master, MemoryCategory::kOptimizer);
-  gradients_ = allocate_gradients ? Tensor::view_of(allocate_gradients(num_elements_ * size_of(master)), 0,
-                                                    {num_elements_}, master)
-                                  : context.zeros({num_elements_}, master, MemoryCategory::kGradients);
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    Parameter& parameter = *parameters_[i];
+ParameterStore::ParameterStore(Context& context, ParameterLayout layout)
+    : ParameterStore(context, layout, {{0, layout.num_elements()}},
+                     [&](int64_t bytes, MemoryCategory category) {
+                       return context.zeros({bytes}, DType::kUInt8, category).storage();
+                     }) {}
+
+ParameterStore::ParameterStore(Context& context, ParameterLayout layout, std::vector<FlatRange> owned,
+                               const AllocateFlat& allocate)
+    : layout_(std::move(layout)),
+      owned_(std::move(owned)),
+      owned_decay_ranges_(divide_by_decay(owned_, layout_.decay_ranges())) {
+  for (const FlatRange& range : owned_) num_owned_ += range.length();
+  const auto flat = [&](DType dtype, MemoryCategory category) {
+    return Tensor::view_of(allocate(num_elements() * size_of(dtype), category), 0, {num_elements()}, dtype);
+  };
+  values_ = flat(layout_.compute(), MemoryCategory::kWeights);
+  masters_ = layout_.compute() == layout_.master()
+                 ? values_
+                 : context.zeros({num_owned_}, layout_.master(), MemoryCategory::kOptimizer);
+  gradients_ = flat(layout_.master(), MemoryCategory::kGradients);
+  for (size_t i = 0; i < parameters().size(); ++i) {
+    Parameter& parameter = *parameters()[i];
     parameter.value = view(values_, i);
-    parameter.master = view(masters_, i);
+    parameter.master = !has_masters() || owns_all() ? view(masters_, i) : Tensor();
     parameter.gradient = view(gradients_, i);
   }
 }
@@ -54,21 +59,28 @@ bool ParameterStore::has_masters() const {
 }
 
 Tensor ParameterStore::view(const Tensor& flat, size_t index) const {
-  TRIREME_ASSERT(flat.num_elements() == num_elements_, "a flat tensor of another length");
-  return Tensor::view_of(flat.storage(), flat.byte_offset() + offsets_[index] * size_of(flat.dtype()),
-                         parameters_[index]->shape, flat.dtype(), row_strides_[index]);
+  TRIREME_ASSERT(flat.num_elements() == num_elements(), "a flat tensor of another length");
+  return Tensor::view_of(flat.storage(), flat.byte_offset() + offset(index) * size_of(flat.dtype()),
+                         parameters()[index]->shape, flat.dtype(), layout_.row_stride(index));
 }
 
 void ParameterStore::initialize(Context& context, uint64_t seed) {
-  for (Parameter* parameter : parameters_) trireme::initialize(context, *parameter, seed);
+  for (size_t i = 0; i < parameters().size(); ++i) {
+    Parameter& parameter = *parameters()[i];
+    trireme::initialize(context, parameter, seed);
+    if (parameter.master.defined()) continue;
+    for (size_t piece = 0; piece < parameter.pieces.size(); ++piece)
+      for (const OwnedBox& box : owned_boxes(*this, masters_, i, piece))
+        draw_initial(context, parameter, piece, box.offset, box.data, seed);
+  }
 }
 
 void ParameterStore::begin_accumulation() {
-  for (Parameter* parameter : parameters_) parameter->begin_accumulation();
+  for (Parameter* parameter : parameters()) parameter->begin_accumulation();
 }
 
 void ParameterStore::finish_accumulation(Context& context) {
-  for (Parameter* parameter : parameters_)
+  for (Parameter* parameter : parameters())
     if (!parameter->has_gradient()) ops::fill(context, parameter->gradient, 0.0);
 }
 

@@ -3,45 +3,55 @@
 #include <functional>
 #include <vector>
 
-#include "core/autograd/parameter.h"
-#include "core/optim/optimizer_config.h"
+#include "core/optim/parameter_layout.h"
 
 namespace trireme {
 
 /// The memory behind a model's parameters: flat values (compute type), master weights and gradients (float32,
-/// or float64), in which every Parameter's tensors are views. Order: the reverse of the forward pass, in
-/// which backward finishes gradients, so a bucket is a range. Every parameter starts at a multiple of 64
-/// bytes, float32 matrices have padded rows, and the gaps stay zero. Where compute and master types agree,
-/// values and masters are one buffer.
+/// or float64), laid out by a ParameterLayout; every Parameter's tensors are views in them. The gaps stay
+/// zero. Where compute and master types agree, values and masters are one buffer.
+///
+/// A rank may own a part of the elements only (ZeRO: Rajbhandari et al. 2020). Then optimizer states, and
+/// master weights where they are distinct, exist for the owned ranges alone, one after another, in tensors of
+/// num_owned() elements; values and gradients are whole.
 class ParameterStore {
  public:
-  using AllocateGradients = std::function<std::shared_ptr<Storage>(int64_t bytes)>;
+  /// Zeroed memory of `bytes`.
+  using AllocateFlat = std::function<std::shared_ptr<Storage>(int64_t bytes, MemoryCategory category)>;
 
-  /// `parameters` in forward order; they must outlive the store. `allocate_gradients` gives zeroed memory (a
-  /// window shared by the ranks of a host); by default it comes from the context.
-  ParameterStore(Context& context, const std::vector<Parameter*>& parameters,
-                 const PrecisionConfig& precision, const AllocateGradients& allocate_gradients = {});
+  /// Owns everything, in memory of the context.
+  ParameterStore(Context& context, ParameterLayout layout);
+  /// The layout's parameters must outlive the store. `owned`: ascending ranges that do not touch. `allocate`
+  /// gives the memory of values and gradients (windows shared by the ranks of a host).
+  ParameterStore(Context& context, ParameterLayout layout, std::vector<FlatRange> owned,
+                 const AllocateFlat& allocate);
 
-  const std::vector<Parameter*>& parameters() const { return parameters_; }  ///< in flat order
-  int64_t offset(size_t index) const { return offsets_[index]; }  ///< first element of parameters()[index]
-  int64_t num_elements() const { return num_elements_; }          ///< gaps included
+  const ParameterLayout& layout() const { return layout_; }
+  const std::vector<Parameter*>& parameters() const { return layout_.parameters(); }  ///< in flat order
+  int64_t offset(size_t index) const { return layout_.offset(index); }
+  int64_t num_elements() const { return layout_.num_elements(); }
+  const std::vector<FlatRange>& owned() const { return owned_; }
+  int64_t num_owned() const { return num_owned_; }
+  bool owns_all() const { return num_owned_ == num_elements(); }
+
   const Tensor& values() const { return values_; }
-  const Tensor& masters() const { return masters_; }
   const Tensor& gradients() const { return gradients_; }
+  /// values() itself, or num_owned() elements where has_masters().
+  const Tensor& masters() const { return masters_; }
   bool has_masters() const;  ///< false where values and masters are one
 
-  /// The part of a flat tensor of num_elements() (an optimizer state) that belongs to parameters()[index], in
-  /// its shape.
+  /// The part of a flat tensor of num_elements() that belongs to parameters()[index], in its shape.
   Tensor view(const Tensor& flat, size_t index) const;
 
-  /// Neighbouring parameters of one weight-decay group.
-  struct Range {
-    int64_t begin;
-    int64_t end;
-    bool weight_decay;
+  /// A part of an owned range whose parameters are of one weight-decay group.
+  struct OwnedRange {
+    FlatRange range;
+    int64_t owned_begin = 0;  ///< of its first element in tensors of num_owned() elements
+    bool weight_decay = true;
   };
-  const std::vector<Range>& decay_ranges() const { return decay_ranges_; }
+  const std::vector<OwnedRange>& owned_decay_ranges() const { return owned_decay_ranges_; }
 
+  /// Draws values and master weights.
   void initialize(Context& context, uint64_t seed);
   /// The next contribution to every gradient writes instead of adding.
   void begin_accumulation();
@@ -49,11 +59,10 @@ class ParameterStore {
   void finish_accumulation(Context& context);
 
  private:
-  std::vector<Parameter*> parameters_;
-  std::vector<int64_t> offsets_;
-  std::vector<int64_t> row_strides_;
-  std::vector<Range> decay_ranges_;
-  int64_t num_elements_ = 0;
+  ParameterLayout layout_;
+  std::vector<FlatRange> owned_;
+  int64_t num_owned_ = 0;
+  std::vector<OwnedRange> owned_decay_ranges_;
   Tensor values_, masters_, gradients_;
 };
 

@@ -32,7 +32,7 @@ std::string find_step(const std::string& path) {
 TrainedModel::TrainedModel(Context& context, const RunConfig& config, const std::string& step_directory) {
   nn::PlainLayerBuilder builder;
   model = make_gpt(context, config.model, builder);
-  store = std::make_unique<ParameterStore>(context, model->parameters(), config.precision);
+  store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), config.precision));
   restore_weights(context, step_directory, *store);
 }
 

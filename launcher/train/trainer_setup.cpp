@@ -53,8 +53,10 @@ void Trainer::build_model() {
   nn::PlainLayerBuilder builder;
   model_ = make_gpt(context_, config_.model, builder);
   check_memory(estimate_memory(config_, model_->num_parameters()), placement_.ranks_on_host);
-  store_ = std::make_unique<ParameterStore>(context_, model_->parameters(), config_.precision,
-                                            gradients_from(context_, mesh_.data()));
+  const ParameterLayout layout(model_->parameters(), config_.precision);
+  store_ =
+      std::make_unique<ParameterStore>(context_, layout, std::vector<FlatRange>{{0, layout.num_elements()}},
+                                       flat_memory(context_, mesh_.data(), 0));
   store_->initialize(context_, static_cast<uint64_t>(config_.training.seed));
   optimizer_ = make_optimizer(context_, config_.optimizer, *store_);
 }

@@ -33,9 +33,12 @@ std::string describe(const ParameterStore& store, const std::vector<GradientBuck
 
 }  // namespace
 
-ParameterStore::AllocateGradients gradients_from(Context& context, Communicator& data) {
-  return
-      [&context, &data](int64_t bytes) { return data.allocate(context, bytes, MemoryCategory::kGradients); };
+ParameterStore::AllocateFlat flat_memory(Context& context, Communicator& data, int64_t zero_stage) {
+  return [&context, &data, zero_stage](int64_t bytes, MemoryCategory category) {
+    if (category == MemoryCategory::kGradients || zero_stage > 0)
+      return data.allocate(context, bytes, category);
+    return context.zeros({bytes}, DType::kUInt8, category).storage();
+  };
 }
 
 GradientBuckets::GradientBuckets(ParameterStore& store, Communicator& data, int64_t bucket_bytes)

@@ -9,8 +9,10 @@
 
 namespace trireme {
 
-/// Memory for a ParameterStore's gradients that `data` reduces fastest. Both must outlive what is made.
-ParameterStore::AllocateGradients gradients_from(Context& context, Communicator& data);
+/// Memory for a ParameterStore: gradients, which `data` reduces, and under ZeRO (zero_stage > 0) values,
+/// which it gathers, where it does so fastest. Both must outlive what is made; using it is collective over
+/// `data`.
+ParameterStore::AllocateFlat flat_memory(Context& context, Communicator& data, int64_t zero_stage);
 
 /// Sums the gradients of a ParameterStore over the data ranks while backward still runs (Li et al. 2020,
 /// "PyTorch Distributed", section 3.2). A bucket is a range of the flat gradients, whole parameters of about

@@ -70,7 +70,9 @@ class Trainer {
     config_ = model_config(options);
     measure_gemms();
     model_ = make_gpt(context_, config_, builder_);
-    store_.emplace(context_, model_->parameters(), precision_, gradients_from(context_, mesh_.data()));
+    const ParameterLayout layout(model_->parameters(), precision_);
+    store_.emplace(context_, layout, std::vector<FlatRange>{{0, layout.num_elements()}},
+                   flat_memory(context_, mesh_.data(), 0));
     store_->initialize(context_, kSeed);
     optimizer_ = make_optimizer(context_, OptimizerConfig{}, *store_);
     buckets_.emplace(*store_, mesh_.data(), static_cast<int64_t>(ParallelConfig{}.bucket_size_mb * 1e6));

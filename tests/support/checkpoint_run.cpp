@@ -48,7 +48,7 @@ CheckpointRun::CheckpointRun(Precision precision, uint64_t seed, int64_t vocabul
   for (const auto& parameter : parameters) pointers.push_back(parameter.get());
   PrecisionConfig policy;
   policy.dtype = precision;
-  store = std::make_unique<ParameterStore>(context, pointers, policy);
+  store = std::make_unique<ParameterStore>(context, ParameterLayout(pointers, policy));
   optimizer = make_optimizer(context, OptimizerConfig(), *store);
   draw(store->values(), *store, seed, 1);
   if (store->has_masters()) draw(store->masters(), *store, seed, 2);

@@ -138,7 +138,8 @@ ParityTrace train(Communicator& world, const ParityRun& run) {
   const std::unique_ptr<Model> model = make_gpt(context, run.model, builder);
   PrecisionConfig precision;
   precision.dtype = run.precision;
-  ParameterStore store(context, model->parameters(), precision, gradients_from(context, mesh.data()));
+  const ParameterLayout layout(model->parameters(), precision);
+  ParameterStore store(context, layout, {{0, layout.num_elements()}}, flat_memory(context, mesh.data(), 0));
   store.initialize(context, 1);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(context, OptimizerConfig{}, store);
   GradientBuckets buckets(store, mesh.data(), run.bucket_bytes);

@@ -20,7 +20,7 @@ class TestParameters {
   }
   /// After the last add().
   void allocate(Context& context, double center = 0.0, double std = 1.0) {
-    store_ = std::make_unique<ParameterStore>(context, all(), precision_);
+    store_ = std::make_unique<ParameterStore>(context, ParameterLayout(all(), precision_));
     uint64_t seed = 100;
     for (const auto& parameter : owned_) {
       fill_normal(parameter->value, ++seed, std);

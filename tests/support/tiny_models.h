@@ -42,7 +42,7 @@ struct TinyModel {
     model = make_gpt(context, config, builder);
     PrecisionConfig precision_config;
     precision_config.dtype = precision;
-    store = std::make_unique<ParameterStore>(context, model->parameters(), precision_config);
+    store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), precision_config));
     store->initialize(context, 1);
   }
   std::unique_ptr<Model> model;

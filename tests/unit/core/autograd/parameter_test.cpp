@@ -8,7 +8,7 @@ namespace trireme::testing {
 namespace {
 
 std::vector<double> drawn(Context& context, Parameter& parameter, uint64_t seed) {
-  const ParameterStore store(context, {&parameter}, {});
+  const ParameterStore store(context, ParameterLayout({&parameter}, {}));
   initialize(context, parameter, seed);
   std::vector<double> values;
   for (int64_t i = 0; i < parameter.value.num_elements(); ++i) values.push_back(element(parameter.value, i));
@@ -74,7 +74,7 @@ TEST(Parameter, ValuesInBf16AreTheRoundedMasters) {
   Parameter parameter = nn::whole_parameter("a", {5, 7}, nn::normal(1.0), true);
   PrecisionConfig precision;
   precision.dtype = Precision::kBf16;
-  const ParameterStore store(context, {&parameter}, precision);
+  const ParameterStore store(context, ParameterLayout({&parameter}, precision));
   initialize(context, parameter, 1);
   for (int64_t i = 0; i < 35; ++i)
     EXPECT_EQ(element(parameter.value, i),

@@ -17,8 +17,8 @@ class Optimizers : public ::testing::Test {
   ParameterStore& store(Precision precision) {
     PrecisionConfig precision_config;
     precision_config.dtype = precision;
-    store_ = std::make_unique<ParameterStore>(context_, std::vector<Parameter*>{&matrix_, &vector_},
-                                              precision_config);
+    store_ =
+        std::make_unique<ParameterStore>(context_, ParameterLayout({&matrix_, &vector_}, precision_config));
     store_->initialize(context_, 1);
     return *store_;
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/ops/elementwise.h"
 #include "core/optim/optimizer.h"
@@ -86,27 +87,29 @@ TEST(ParameterStore, CoversEveryElementWithDecayRangesOnce) {
   Context context;
   TinyModel tiny(context, tiny_gpt2(), Precision::kFp32);
   int64_t end = 0;
-  for (const ParameterStore::Range& range : tiny.store->decay_ranges()) {
-    EXPECT_EQ(range.begin, end);
-    end = range.end;
+  for (const DecayRange& group : tiny.store->layout().decay_ranges()) {
+    EXPECT_EQ(group.range.begin, end);
+    end = group.range.end;
     for (size_t i = 0; i < tiny.store->parameters().size(); ++i)
-      if (tiny.store->offset(i) >= range.begin && tiny.store->offset(i) < range.end) {
-        EXPECT_EQ(tiny.store->parameters()[i]->weight_decay, range.weight_decay);
+      if (intersection(tiny.store->layout().range(i), group.range).length() > 0) {
+        EXPECT_EQ(tiny.store->parameters()[i]->weight_decay, group.weight_decay);
       }
   }
   EXPECT_EQ(end, tiny.store->num_elements());
 }
 
-TEST(ParameterStore, PutsGradientsWhereItIsTold) {
+TEST(ParameterStore, PutsValuesAndGradientsWhereItIsTold) {
   Context context;
   nn::PlainLayerBuilder builder;
   const auto model = make_gpt(context, tiny_gpt2(), builder);
-  std::shared_ptr<Storage> given;
-  const ParameterStore store(context, model->parameters(), {}, [&](int64_t bytes) {
-    given = context.zeros({bytes}, DType::kUInt8, MemoryCategory::kGradients).storage();
-    return given;
-  });
-  EXPECT_EQ(store.gradients().storage(), given);
+  const ParameterLayout layout(model->parameters(), {});
+  std::map<MemoryCategory, std::shared_ptr<Storage>> given;
+  const ParameterStore store(
+      context, layout, {{0, layout.num_elements()}}, [&](int64_t bytes, MemoryCategory category) {
+        return given[category] = context.zeros({bytes}, DType::kUInt8, category).storage();
+      });
+  EXPECT_EQ(store.gradients().storage(), given[MemoryCategory::kGradients]);
+  EXPECT_EQ(store.values().storage(), given[MemoryCategory::kWeights]);
 }
 
 }  // namespace
