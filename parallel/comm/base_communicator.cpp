@@ -109,7 +109,7 @@ void BaseCommunicator::check(const Call& call) const {
   }
 }
 
-std::unique_ptr<Work> BaseCommunicator::begin(Call call) {
+std::unique_ptr<Work> BaseCommunicator::begin(Call&& call) {
   count(name_of(call.kind), call.payload().num_bytes());
   return start(std::move(call));
 }
@@ -120,10 +120,10 @@ void BaseCommunicator::count(const char* operation, int64_t bytes) {
   entry.bytes += bytes;
 }
 
-std::unique_ptr<Work> BaseCommunicator::start(Call call) {
+std::unique_ptr<Work> BaseCommunicator::start(Call&& call) {
   ++site_.sequence;
   check(call);
-  std::shared_ptr<Operation> operation = launch(std::move(call), site_);
+  std::shared_ptr<Operation> operation = launch(std::move(call));
   if (operation) progress_->start(operation);
   return std::make_unique<OperationWork>(progress_, std::move(operation), deadline_);
 }

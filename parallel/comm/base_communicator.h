@@ -38,7 +38,7 @@ class BaseCommunicator : public Communicator {
   BaseCommunicator(std::string group, int rank, int size, std::shared_ptr<Progress> progress);
 
   /// The state machine of a checked call; null when nothing is left to do.
-  virtual std::shared_ptr<Operation> launch(Call call, CallSite site) = 0;
+  virtual std::shared_ptr<Operation> launch(Call&& call) = 0;
   /// The communicator of `members` (ranks of this group, in their new order), of which this rank is one; null
   /// when there are none (kNoColor). Collective over this group.
   virtual std::unique_ptr<BaseCommunicator> make_split(const std::vector<int>& members, int color,
@@ -51,9 +51,9 @@ class BaseCommunicator : public Communicator {
   Allocator allocator_;  ///< of control messages
 
  private:
-  std::unique_ptr<Work> begin(Call call);
+  std::unique_ptr<Work> begin(Call&& call);
   void count(const char* operation, int64_t bytes);
-  std::unique_ptr<Work> start(Call call);
+  std::unique_ptr<Work> start(Call&& call);
   void check(const Call& call) const;
 
   CommCounters counters_;

@@ -11,7 +11,7 @@ namespace {
 class NoWaiter final : public Waiter {
  public:
   uint64_t mark() override { return 0; }
-  void pause(uint64_t, Clock::time_point) override {}
+  bool pause(uint64_t, Clock::time_point) override { return false; }
   void check() override {}
   void keep(std::vector<std::shared_ptr<Operation>>) override {}
 };
@@ -27,7 +27,7 @@ std::shared_ptr<Storage> allocate_zeroed(Context& context, int64_t bytes, Memory
 LocalCommunicator::LocalCommunicator(const std::string& name)
     : BaseCommunicator(name, 0, 1, std::make_shared<Progress>(std::make_shared<NoWaiter>())) {}
 
-std::shared_ptr<Operation> LocalCommunicator::launch(Call call, CallSite) {
+std::shared_ptr<Operation> LocalCommunicator::launch(Call&& call) {
   if (call.payload().defined() && call.input.raw() != call.output.raw())
     std::memcpy(call.output.raw(), call.input.raw(), static_cast<size_t>(call.input.num_bytes()));
   return nullptr;

@@ -14,7 +14,7 @@ class LocalCommunicator final : public BaseCommunicator {
   void abort(const std::string& reason, int exit_code) override;
 
  private:
-  std::shared_ptr<Operation> launch(Call call, CallSite site) override;
+  std::shared_ptr<Operation> launch(Call&& call) override;
   std::unique_ptr<BaseCommunicator> make_split(const std::vector<int>& members, int color,
                                                const std::string& name) override;
 };

@@ -24,9 +24,17 @@ constexpr int kNumCollectiveTags = 8192;
 class PollingWaiter final : public Waiter {
  public:
   uint64_t mark() override { return 0; }
-  void pause(uint64_t, Clock::time_point) override { sched_yield(); }
+  /// A small message of one host arrives within a few polls; giving the core away costs more.
+  bool pause(uint64_t, Clock::time_point until) override {
+    if (++num_polls_ % 64 != 0) return true;
+    sched_yield();
+    return Clock::now() < until;
+  }
   void check() override {}
   void keep(std::vector<std::shared_ptr<Operation>>) override {}  // requests are taken back as they end
+
+ private:
+  uint64_t num_polls_ = 0;
 };
 
 /// Owns a communicator of MPI.
@@ -129,22 +137,22 @@ class MpiCommunicator final : public BaseCommunicator {
       board_->lines.push_back(reinterpret_cast<BoardLine*>(blocks->data(other)));
   }
 
-  std::shared_ptr<Operation> launch(Call call, CallSite site) override {
+  std::shared_ptr<Operation> launch(Call&& call) override {
     if (call.kind == CallKind::kSend || call.kind == CallKind::kReceive)
-      return std::make_shared<MpiDirect>(call, std::move(site), group_->get(), call.tag);
+      return std::make_shared<MpiDirect>(std::move(call), site_, group_->get(), call.tag);
     if (board_ && (call.kind == CallKind::kBarrier ||
                    (windows_->contains(call.input) && windows_->contains(call.output))))
-      return std::make_shared<SharedOperation>(std::move(call), std::move(site), board_);
+      return std::make_shared<SharedOperation>(std::move(call), site_, board_);
     const int tag = kCollectiveTags + 2 * static_cast<int>(num_collectives_++ % kNumCollectiveTags);
     switch (call.kind) {
       case CallKind::kAllReduce:
       case CallKind::kReduceScatter:
       case CallKind::kReduceScatterSlices:
-        return std::make_shared<MpiReduce>(std::move(call), std::move(site), group_->get(), tag, allocator_);
+        return std::make_shared<MpiReduce>(std::move(call), site_, group_->get(), tag, allocator_);
       case CallKind::kBroadcast:
-        return std::make_shared<MpiBroadcast>(std::move(call), std::move(site), group_->get(), tag);
+        return std::make_shared<MpiBroadcast>(std::move(call), site_, group_->get(), tag);
       default:
-        return std::make_shared<MpiDirect>(std::move(call), std::move(site), group_->get(), tag);
+        return std::make_shared<MpiDirect>(std::move(call), site_, group_->get(), tag);
     }
   }
 

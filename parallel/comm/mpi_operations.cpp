@@ -13,8 +13,8 @@ constexpr int64_t kPiecesUnderWay = 4;
 
 }  // namespace
 
-MpiDirect::MpiDirect(Call call, CallSite site, MPI_Comm communicator, int tag)
-    : Operation(std::move(call), std::move(site)), transfers_(communicator) {
+MpiDirect::MpiDirect(Call&& call, const CallSite& site, MPI_Comm communicator, int tag)
+    : Operation(std::move(call), site), transfers_(communicator) {
   if (call_.kind == CallKind::kSend) {
     transfers_.send(call_.input.raw(), call_.input.num_bytes(), call_.peer, tag);
     return;
@@ -42,8 +42,8 @@ void MpiDirect::exchange(int tag) {
   if (taken.length() > 0 && to != from) std::memcpy(to, from, static_cast<size_t>(taken.length()));
 }
 
-MpiBroadcast::MpiBroadcast(Call call, CallSite site, MPI_Comm communicator, int tag)
-    : Operation(std::move(call), std::move(site)),
+MpiBroadcast::MpiBroadcast(Call&& call, const CallSite& site, MPI_Comm communicator, int tag)
+    : Operation(std::move(call), site),
       transfers_(communicator),
       relative_((site_.rank - call_.peer + site_.size) % site_.size),
       tag_(tag) {
@@ -66,8 +66,8 @@ bool MpiBroadcast::advance() {
   return transfers_.test();
 }
 
-MpiReduce::MpiReduce(Call call, CallSite site, MPI_Comm communicator, int tag, Allocator& allocator)
-    : Operation(std::move(call), std::move(site)),
+MpiReduce::MpiReduce(Call&& call, const CallSite& site, MPI_Comm communicator, int tag, Allocator& allocator)
+    : Operation(std::move(call), site),
       communicator_(communicator),
       tag_(tag),
       allocator_(allocator),

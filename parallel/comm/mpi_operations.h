@@ -10,7 +10,7 @@ namespace trireme::comm {
 /// Messages that need nothing in between: send, receive, all_gather, all_gather_slices, all_to_all, barrier.
 class MpiDirect final : public Operation {
  public:
-  MpiDirect(Call call, CallSite site, MPI_Comm communicator, int tag);
+  MpiDirect(Call&& call, const CallSite& site, MPI_Comm communicator, int tag);
   bool advance() override { return transfers_.test(); }
   std::vector<int> missing() const override { return transfers_.missing(); }
 
@@ -23,7 +23,7 @@ class MpiDirect final : public Operation {
 /// Broadcast down a binomial tree.
 class MpiBroadcast final : public Operation {
  public:
-  MpiBroadcast(Call call, CallSite site, MPI_Comm communicator, int tag);
+  MpiBroadcast(Call&& call, const CallSite& site, MPI_Comm communicator, int tag);
   bool advance() override;
   std::vector<int> missing() const override { return transfers_.missing(); }
 
@@ -42,7 +42,7 @@ class MpiBroadcast final : public Operation {
 /// pieces, several under way, so that the extra memory is small and a piece is reduced while others travel.
 class MpiReduce final : public Operation {
  public:
-  MpiReduce(Call call, CallSite site, MPI_Comm communicator, int tag, Allocator& allocator);
+  MpiReduce(Call&& call, const CallSite& site, MPI_Comm communicator, int tag, Allocator& allocator);
   bool advance() override;
   std::vector<int> missing() const override;
 

@@ -9,7 +9,7 @@ namespace trireme::comm {
 /// One communication as a state machine. It holds the tensors of its call.
 class Operation {
  public:
-  Operation(Call call, CallSite site) : call_(std::move(call)), site_(std::move(site)) {}
+  Operation(Call&& call, const CallSite& site) : call_(std::move(call)), site_(site) {}
   virtual ~Operation() = default;
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;

@@ -35,13 +35,13 @@ bool Progress::done(const Operation& operation) const {
 }
 
 void Progress::wait(const Operation& operation, std::chrono::milliseconds deadline) {
+  if (done(operation)) return;
   const Clock::time_point start = Clock::now();
   while (true) {
     const uint64_t mark = waiter_->mark();
     advance();
     if (done(operation)) return;
-    if (Clock::now() >= start + deadline) break;
-    waiter_->pause(mark, start + deadline);
+    if (!waiter_->pause(mark, start + deadline)) break;
   }
   const std::vector<int> missing = operation.missing();
   const std::string ranks =

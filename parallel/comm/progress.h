@@ -16,8 +16,8 @@ class Waiter {
   virtual ~Waiter() = default;
   /// A mark to take before looking for progress.
   virtual uint64_t mark() = 0;
-  /// Returns when something may have changed since `mark`, at the latest at `until`.
-  virtual void pause(uint64_t mark, Clock::time_point until) = 0;
+  /// Returns when something may have changed since `mark`; false when `until` has passed.
+  virtual bool pause(uint64_t mark, Clock::time_point until) = 0;
   /// Throws CommError when another rank has given up.
   virtual void check() = 0;
   /// Takes operations that were abandoned while other ranks may still use their tensors.

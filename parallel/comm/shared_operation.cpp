@@ -10,10 +10,8 @@
 
 namespace trireme::comm {
 
-SharedOperation::SharedOperation(Call call, CallSite site, std::shared_ptr<Board> board)
-    : Operation(std::move(call), std::move(site)),
-      board_(std::move(board)),
-      sequence_(++board_->last_sequence) {}
+SharedOperation::SharedOperation(Call&& call, const CallSite& site, std::shared_ptr<Board> board)
+    : Operation(std::move(call), site), board_(std::move(board)), sequence_(++board_->last_sequence) {}
 
 bool SharedOperation::all_posted() const {
   return std::all_of(board_->lines.begin(), board_->lines.end(), [&](const BoardLine* line) {

@@ -47,7 +47,7 @@ struct Board {
 /// else's help is needed to move along, and counters that only grow make reuse safe.
 class SharedOperation final : public Operation {
  public:
-  SharedOperation(Call call, CallSite site, std::shared_ptr<Board> board);
+  SharedOperation(Call&& call, const CallSite& site, std::shared_ptr<Board> board);
   bool advance() override;
   std::vector<int> missing() const override;
 

@@ -28,8 +28,8 @@ class ThreadAddresses final : public AddressSpace {
 
 class ThreadSend final : public Operation {
  public:
-  ThreadSend(Call call, CallSite site, ThreadWorld& world, ThreadGroup& group)
-      : Operation(std::move(call), std::move(site)), message_(std::make_shared<ThreadMessage>(call_.input)) {
+  ThreadSend(Call&& call, const CallSite& site, ThreadWorld& world, ThreadGroup& group)
+      : Operation(std::move(call), site), message_(std::make_shared<ThreadMessage>(call_.input)) {
     {
       const std::lock_guard lock(group.mutex);
       group.messages[{site_.rank, call_.peer, call_.tag}].push_back(message_);
@@ -45,9 +45,9 @@ class ThreadSend final : public Operation {
 
 class ThreadReceive final : public Operation {
  public:
-  ThreadReceive(Call call, CallSite site, std::shared_ptr<ThreadWorld> world,
+  ThreadReceive(Call&& call, const CallSite& site, std::shared_ptr<ThreadWorld> world,
                 std::shared_ptr<ThreadGroup> group)
-      : Operation(std::move(call), std::move(site)), world_(std::move(world)), group_(std::move(group)) {}
+      : Operation(std::move(call), site), world_(std::move(world)), group_(std::move(group)) {}
 
   bool advance() override {
     const std::shared_ptr<ThreadMessage> message = take();
@@ -91,12 +91,12 @@ ThreadCommunicator::ThreadCommunicator(std::shared_ptr<ThreadWorld> world, std::
   board_->addresses = std::make_shared<ThreadAddresses>(world_);
 }
 
-std::shared_ptr<Operation> ThreadCommunicator::launch(Call call, CallSite site) {
+std::shared_ptr<Operation> ThreadCommunicator::launch(Call&& call) {
   if (call.kind == CallKind::kSend)
-    return std::make_shared<ThreadSend>(std::move(call), std::move(site), *world_, *group_);
+    return std::make_shared<ThreadSend>(std::move(call), site_, *world_, *group_);
   if (call.kind == CallKind::kReceive)
-    return std::make_shared<ThreadReceive>(std::move(call), std::move(site), world_, group_);
-  return std::make_shared<SharedOperation>(std::move(call), std::move(site), board_);
+    return std::make_shared<ThreadReceive>(std::move(call), site_, world_, group_);
+  return std::make_shared<SharedOperation>(std::move(call), site_, board_);
 }
 
 std::unique_ptr<BaseCommunicator> ThreadCommunicator::make_split(const std::vector<int>& members, int color,

@@ -9,9 +9,9 @@ uint64_t ThreadWorld::mark() {
   return changes_;
 }
 
-void ThreadWorld::pause(uint64_t mark, Clock::time_point until) {
+bool ThreadWorld::pause(uint64_t mark, Clock::time_point until) {
   std::unique_lock lock(mutex_);
-  changed_.wait_until(lock, until, [&] { return changes_ != mark; });
+  return changed_.wait_until(lock, until, [&] { return changes_ != mark; });
 }
 
 void ThreadWorld::check() {

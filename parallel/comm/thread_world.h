@@ -37,7 +37,7 @@ struct ThreadGroup {
 class ThreadWorld final : public Waiter {
  public:
   uint64_t mark() override;
-  void pause(uint64_t mark, Clock::time_point until) override;
+  bool pause(uint64_t mark, Clock::time_point until) override;
   void check() override;
   void keep(std::vector<std::shared_ptr<Operation>> operations) override;
 

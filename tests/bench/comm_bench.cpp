@@ -12,9 +12,10 @@
 #include "core/ops/cpu/cpu_info.h"
 #include "parallel/comm/mpi_runtime.h"
 
-/// bench_comm [pairs]: what Communicator does in shared memory and by messages against the MPI call for it,
-/// on float32 in place; run it under mpirun. The two sides of a pair take turns, the time of one is the
-/// slowest rank's, and the ratio is the median time of MPI over the median time of ours.
+/// bench_comm [pairs [WORD]]: what Communicator does in shared memory and by messages against the MPI call
+/// for it, on float32 in place; run it under mpirun. The two sides of a pair take turns, the time of one is
+/// the slowest rank's, and the ratio is the median time of MPI over the median time of ours. WORD: only
+/// operations with it in their name.
 namespace trireme {
 namespace {
 
@@ -155,15 +156,19 @@ int main(int argc, char** argv) {
   using namespace trireme;
   comm::MpiRuntime runtime;
   const int pairs = argc > 1 ? std::stoi(argv[1]) : 10;
+  const std::string word = argc > 2 ? argv[2] : "";
   nlohmann::json result = {{"pairs", pairs}, {"before", conditions(runtime)}};
+  const auto compare = [&](const Comparison& comparison) {
+    if (comparison.operation.find(word) != std::string::npos)
+      result["comparisons"].push_back(measure(comparison, pairs));
+  };
   for (const int64_t mebibytes : {64, 128, 256}) {
     Buffers buffers(runtime, mebibytes << 20);
-    for (const Comparison& comparison : collectives(buffers))
-      result["comparisons"].push_back(measure(comparison, pairs));
+    for (const Comparison& comparison : collectives(buffers)) compare(comparison);
   }
   for (const int64_t kibibytes : {4, 1 << 10, 64 << 10}) {
     Buffers buffers(runtime, kibibytes << 10);
-    result["comparisons"].push_back(measure(ping_pong(buffers), pairs));
+    compare(ping_pong(buffers));
   }
   result["after"] = conditions(runtime);
   if (runtime.rank() == 0) fmt::print("{}\n", result.dump(2));
