@@ -1,5 +1,6 @@
 #include "core/ops/embedding.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/values.h"
@@ -36,6 +37,43 @@ TEST(Embedding, BackwardAddsUpRepeatedIdsAndClearsTheOthers) {
     ops::embedding_backward(context, d_out, ids, d_table, true);
     expect_near(d_table, {20, 40, 0, 0, 330, 660}, 0);
   }
+}
+
+TEST(Embedding, RangesOfTheVocabularyAddUpToTheWholeTable) {
+  Context context;
+  for (const DType dtype : {DType::kFloat64, DType::kFloat32, DType::kBFloat16}) {
+    const DType wide = dtype == DType::kFloat64 ? dtype : DType::kFloat32;
+    const Tensor table = tensor_of(context, {3, 2}, {1, 2, 3, 4, 5, 6}, dtype);
+    const Tensor ids = tensor_of(context, {4}, {2, 0, 2, 1}, DType::kInt32);
+    Tensor out = tensor_of(context, {4, 2}, {9, 9, 9, 9, 9, 9, 9, 9}, dtype);
+    ops::embedding_forward(context, table.slice(0, 0, 1), ids, out, false, {0, 3});
+    expect_near(out, {0, 0, 1, 2, 0, 0, 0, 0}, 0);
+    ops::embedding_forward(context, table.slice(0, 1, 2), ids, out, true, {1, 3});
+    expect_near(out, {5, 6, 1, 2, 5, 6, 3, 4}, 0);
+
+    Tensor d_table = tensor_of(context, {2, 2}, {7, 7, 7, 7}, wide);
+    ops::embedding_backward(context, out, ids, d_table, false, {1, 3});
+    expect_near(d_table, {3, 4, 10, 12}, 0);
+    ops::embedding_backward(context, out, ids, d_table, true, {1, 3});
+    expect_near(d_table, {6, 8, 20, 24}, 0);
+  }
+}
+
+TEST(Embedding, KnowsAnIdOfAnotherRangeFromOneOutsideTheVocabulary) {
+  Context context;
+  const Tensor table = tensor_of(context, {2, 1}, {1, 2}, DType::kFloat32);
+  Tensor out = tensor_of(context, {2, 1}, {9, 9}, DType::kFloat32);
+  const Tensor ids = tensor_of(context, {2}, {0, 5}, DType::kInt32);
+  ops::embedding_forward(context, table, ids, out, false, {2, 6});
+  expect_near(out, {0, 0}, 0);
+  EXPECT_THAT(message_of<DataError>([&] {
+                ops::embedding_forward(context, table, ids, out, false, {2, 5});
+              }),
+              ::testing::HasSubstr("id 5 at position 1 is outside the vocabulary [0, 5)"));
+  EXPECT_EQ(message_of<ShapeError>([&] {
+              ops::embedding_forward(context, table, ids, out, false, {5, 6});
+            }),
+            "embedding_forward: table holds rows [5, 7); expected a range inside the vocabulary [0, 6)");
 }
 
 TEST(Embedding, NamesTheIdOutsideTheVocabularyBeforeItWrites) {
