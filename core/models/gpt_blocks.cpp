@@ -66,13 +66,14 @@ GptLayerBlock::GptLayerBlock(const GptConfig& config, int64_t index, nn::LayerBu
   const bool bias = config.add_bias_linear;
 
   input_norm_ = builder.fork_norm(norm_spec(config, name + "input_norm"));
-  query_key_value_ = builder.column_linear({.name = name + "attention.qkv",
-                                            .outputs = {{name + "attention.query", query_features},
-                                                        {name + "attention.key", key_features},
-                                                        {name + "attention.value", key_features}},
-                                            .in_features = config.hidden_size,
-                                            .bias = bias,
-                                            .init_std = config.init_method_std});
+  query_key_value_ = builder.column_linear(
+      {.name = name + "attention.qkv",
+       .outputs = {{name + "attention.query", query_features, config.num_attention_heads},
+                   {name + "attention.key", key_features, config.num_query_groups},
+                   {name + "attention.value", key_features, config.num_query_groups}},
+       .in_features = config.hidden_size,
+       .bias = bias,
+       .init_std = config.init_method_std});
   nn::AttentionSpec attention = {.name = name + "attention",
                                  .layer = index,
                                  .num_heads = config.num_attention_heads,

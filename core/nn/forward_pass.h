@@ -26,13 +26,26 @@ struct ForwardPass {
   /// Index of each token inside its sample's window, int32 [B, T]: a coordinate of dropout. Unlike
   /// batch.positions it does not restart with a document. Made at the first use.
   Tensor window_positions = {};
+  /// Both coordinates of dropout for the rows of this rank's shard, [rows] and [rows, 1].
+  Tensor shard_sample_ids = {}, shard_positions = {};
 };
 
 namespace nn {
 
-/// Dropout at `site` (the logical name of the module) for this pass; probability 0 outside training.
+/// The rows of the residual stream that a rank holds: part `index` of `count` equal ones of the [B*T] rows
+/// (sequence parallelism).
+struct RowShard {
+  int64_t index = 0;
+  int64_t count = 1;
+
+  /// This shard's part of a contiguous tensor with one element a row, as [rows].
+  Tensor of(const Tensor& per_row) const;
+};
+
+/// Dropout at `site` (the logical name of the module) on a shard of the rows of this pass; probability 0
+/// outside training.
 ops::DropoutOptions dropout_options(Context& context, ForwardPass& pass, double probability,
-                                    const std::string& site);
+                                    const std::string& site, const RowShard& shard = {});
 
 }  // namespace nn
 }  // namespace trireme

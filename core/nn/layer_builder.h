@@ -12,6 +12,9 @@ namespace trireme::nn {
 struct OutputPiece {
   std::string name;
   int64_t features = 0;
+  /// Query heads, or key and value heads, that stay whole when the features are split; where there are fewer
+  /// than ranks, neighbouring ranks hold the same one. 0: every feature is by itself.
+  int64_t num_heads = 0;
 };
 
 /// A projection whose output features belong to heads or hidden units, so they may be split over ranks (each

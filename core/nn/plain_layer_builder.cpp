@@ -28,28 +28,32 @@ class PlainVocabularyEmbedding final : public VocabularyEmbedding {
 
 class PlainPositionEmbedding final : public PositionEmbedding {
  public:
-  explicit PlainPositionEmbedding(const EmbeddingSpec& spec)
+  PlainPositionEmbedding(const EmbeddingSpec& spec, const RowShard& shard)
       : weight_(whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, normal(spec.init_std),
-                                true)) {}
+                                true)),
+        shard_(shard) {}
   void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&weight_); }
   Variable forward(Context& context, const Variable& x, const Tensor& positions) override {
-    return add_embedding(context, x, weight_, positions);
+    return add_embedding(context, x, weight_, shard_.of(positions));
   }
 
  private:
   Parameter weight_;
+  RowShard shard_;
 };
 
 class PlainDropout final : public Dropout {
  public:
-  explicit PlainDropout(const DropoutSpec& spec) : spec_(spec) {}
+  PlainDropout(const DropoutSpec& spec, const RowShard& shard) : spec_(spec), shard_(shard) {}
   void collect(std::vector<Parameter*>&) override {}
   Variable forward(Context& context, ForwardPass& pass, const Variable& x) override {
-    return trireme::dropout(context, dropout_options(context, pass, spec_.probability, spec_.name), x);
+    return trireme::dropout(context, dropout_options(context, pass, spec_.probability, spec_.name, shard_),
+                            x);
   }
 
  private:
   DropoutSpec spec_;
+  RowShard shard_;
 };
 
 /// The parameters of a norm, shared by the layers that have one inside.
@@ -100,32 +104,35 @@ class PlainForkNorm final : public ForkNorm {
 
 class PlainResidualNorm final : public ResidualNorm {
  public:
-  PlainResidualNorm(const NormSpec& spec, const DropoutSpec& dropout) : weights_(spec), dropout_(dropout) {}
+  PlainResidualNorm(const NormSpec& spec, const DropoutSpec& dropout, const RowShard& shard)
+      : weights_(spec), dropout_(dropout), shard_(shard) {}
   void collect(std::vector<Parameter*>& parameters) override { weights_.collect(parameters); }
   ResidualNormOutput forward(Context& context, ForwardPass& pass, const Variable& branch,
                              const Variable& residual) override {
     return residual_norm(context, weights_.parameters(),
-                         dropout_options(context, pass, dropout_.probability, dropout_.name), branch,
+                         dropout_options(context, pass, dropout_.probability, dropout_.name, shard_), branch,
                          residual);
   }
 
  private:
   NormWeights weights_;
   DropoutSpec dropout_;
+  RowShard shard_;
 };
 
 class PlainResidualAdd final : public ResidualAdd {
  public:
-  explicit PlainResidualAdd(const DropoutSpec& dropout) : dropout_(dropout) {}
+  PlainResidualAdd(const DropoutSpec& dropout, const RowShard& shard) : dropout_(dropout), shard_(shard) {}
   void collect(std::vector<Parameter*>&) override {}
   Variable forward(Context& context, ForwardPass& pass, const Variable& branch,
                    const Variable& residual) override {
-    return dropout_add(context, dropout_options(context, pass, dropout_.probability, dropout_.name), branch,
-                       residual);
+    return dropout_add(context, dropout_options(context, pass, dropout_.probability, dropout_.name, shard_),
+                       branch, residual);
   }
 
  private:
   DropoutSpec dropout_;
+  RowShard shard_;
 };
 
 class PlainVocabularyLoss final : public VocabularyLoss {
@@ -179,11 +186,11 @@ std::unique_ptr<VocabularyEmbedding> PlainLayerBuilder::vocabulary_embedding(con
 }
 
 std::unique_ptr<PositionEmbedding> PlainLayerBuilder::position_embedding(const EmbeddingSpec& spec) {
-  return std::make_unique<PlainPositionEmbedding>(spec);
+  return std::make_unique<PlainPositionEmbedding>(spec, shard_);
 }
 
 std::unique_ptr<Dropout> PlainLayerBuilder::dropout(const DropoutSpec& spec) {
-  return std::make_unique<PlainDropout>(spec);
+  return std::make_unique<PlainDropout>(spec, shard_);
 }
 
 std::unique_ptr<Norm> PlainLayerBuilder::norm(const NormSpec& spec) {
@@ -196,11 +203,11 @@ std::unique_ptr<ForkNorm> PlainLayerBuilder::fork_norm(const NormSpec& spec) {
 
 std::unique_ptr<ResidualNorm> PlainLayerBuilder::residual_norm(const NormSpec& spec,
                                                                const DropoutSpec& dropout) {
-  return std::make_unique<PlainResidualNorm>(spec, dropout);
+  return std::make_unique<PlainResidualNorm>(spec, dropout, shard_);
 }
 
 std::unique_ptr<ResidualAdd> PlainLayerBuilder::residual_add(const DropoutSpec& dropout) {
-  return std::make_unique<PlainResidualAdd>(dropout);
+  return std::make_unique<PlainResidualAdd>(dropout, shard_);
 }
 
 std::unique_ptr<SelfAttention> PlainLayerBuilder::self_attention(const AttentionSpec& spec) {

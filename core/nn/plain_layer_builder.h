@@ -4,9 +4,11 @@
 
 namespace trireme::nn {
 
-/// Layers that compute on this rank alone; no parameter has a placement.
+/// Layers that compute on this rank alone; no parameter has a placement. `shard`: the rows of the residual
+/// stream that the layers on it get (dropout, norms, positions).
 class PlainLayerBuilder final : public LayerBuilder {
  public:
+  explicit PlainLayerBuilder(const RowShard& shard = {}) : shard_(shard) {}
   std::unique_ptr<Linear> column_linear(const ColumnLinearSpec& spec) override;
   std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) override;
   std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) override;
@@ -18,7 +20,10 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) override;
   std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) override;
   std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) override;
-  int64_t residual_shards() const override { return 1; }
+  int64_t residual_shards() const override { return shard_.count; }
+
+ private:
+  RowShard shard_;
 };
 
 }  // namespace trireme::nn

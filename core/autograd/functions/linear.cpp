@@ -21,12 +21,8 @@ class Linear final : public Function {
     Shape shape = x_.shape();
     context.weight_gradients.push(
         context, [d_y, x = std::move(x_), &weight = weight_, bias = bias_](Context& context) {
-          if (bias != nullptr)
-            bias->contribute(
-                [&](Tensor& d_bias, bool accumulate) { ops::column_sum(context, d_y, d_bias, accumulate); });
-          weight.contribute([&](Tensor& d_weight, bool accumulate) {
-            ops::gemm(context, d_y, as_matrix(x), d_weight, {.transpose_a = true, .accumulate = accumulate});
-          });
+          contribute_bias(context, bias, d_y);
+          contribute_weight(context, weight, d_y, as_matrix(x));
         });
     if (!needs_d_x_) return {Tensor()};
     Tensor d_x = context.activation(std::move(shape), d_y.dtype());
@@ -43,6 +39,18 @@ class Linear final : public Function {
 };
 
 }  // namespace
+
+void contribute_weight(Context& context, Parameter& weight, const Tensor& d_y, const Tensor& x) {
+  weight.contribute([&](Tensor& d_weight, bool accumulate) {
+    ops::gemm(context, d_y, x, d_weight, {.transpose_a = true, .accumulate = accumulate});
+  });
+}
+
+void contribute_bias(Context& context, Parameter* bias, const Tensor& d_y) {
+  if (bias == nullptr) return;
+  bias->contribute(
+      [&](Tensor& d_bias, bool accumulate) { ops::column_sum(context, d_y, d_bias, accumulate); });
+}
 
 Variable linear(Context& context, const Variable& x, Parameter& weight, Parameter* bias) {
   Shape shape = x.value().shape();

@@ -9,4 +9,9 @@ namespace trireme {
 /// sum of dY's rows; the last two are pushed to `context.weight_gradients`.
 Variable linear(Context& context, const Variable& x, Parameter& weight, Parameter* bias);
 
+/// The parts of a backward pass that may be left for later: dW += dY^T X, and db += the sum of dY's rows
+/// (nothing for a null bias). Matrices.
+void contribute_weight(Context& context, Parameter& weight, const Tensor& d_y, const Tensor& x);
+void contribute_bias(Context& context, Parameter* bias, const Tensor& d_y);
+
 }  // namespace trireme

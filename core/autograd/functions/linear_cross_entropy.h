@@ -1,19 +1,9 @@
 #pragma once
 
+#include "core/autograd/functions/token_loss.h"
 #include "core/autograd/parameter.h"
-#include "core/autograd/variable.h"
 
 namespace trireme {
-
-struct TokenLoss {
-  Variable scaled;    ///< loss_scale * sum: shape [1], float32 (float64), root of backward with gradient 1
-  double sum = 0;     ///< of the losses of the rows that count
-  int64_t count = 0;  ///< how many they are
-};
-
-/// Bytes of logits that exist at a time. One chunk of 1024 rows of a 50304-word vocabulary in float32 fits;
-/// smaller chunks make the products slower.
-inline constexpr int64_t kLogitsChunkBytes = int64_t{256} << 20;
 
 /// The head: softmax cross-entropy of logits = hidden W^T against targets, in chunks of rows, so that neither
 /// the logits nor their gradient exist at once. hidden [rows, D], weight [V, D], targets int32 (rows in all,
