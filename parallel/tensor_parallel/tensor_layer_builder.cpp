@@ -1,0 +1,212 @@
+#include "parallel/tensor_parallel/tensor_layer_builder.h"
+
+#include "core/autograd/functions/embedding.h"
+#include "core/base/error.h"
+#include "core/nn/parameters.h"
+#include "core/nn/plain_attention.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/gemm.h"
+#include "parallel/functions/sum_rows.h"
+#include "parallel/tensor_parallel/linear_functions.h"
+#include "parallel/tensor_parallel/split.h"
+#include "parallel/tensor_parallel/vocabulary_cross_entropy.h"
+
+namespace trireme {
+namespace {
+
+/// The features of an output that this rank holds.
+Part part_of(const nn::OutputPiece& piece, const RowExchange& exchange) {
+  if (piece.num_heads == 0) return even_part(piece.name, piece.features, exchange.rank(), exchange.size());
+  const int64_t head_dim = piece.features / piece.num_heads;
+  const Part heads = heads_part(piece.num_heads, exchange.rank(), exchange.size());
+  return {heads.begin * head_dim, heads.length * head_dim, heads.copies};
+}
+
+class TensorColumnLinear final : public nn::Linear {
+ public:
+  TensorColumnLinear(const nn::ColumnLinearSpec& spec, RowExchange& exchange) : exchange_(exchange) {
+    std::vector<SplitPiece> weights, biases;
+    for (const nn::OutputPiece& piece : spec.outputs) {
+      const Part part = part_of(piece, exchange);
+      weights.push_back({piece.name + ".weight", {piece.features, spec.in_features}, part});
+      biases.push_back({piece.name + ".bias", {piece.features}, part});
+    }
+    weight_ = split_parameter(spec.name + ".weight", weights, 0, nn::normal(spec.init_std), true);
+    if (spec.bias) bias_ = split_parameter(spec.name + ".bias", biases, 0, nn::zeros(), false);
+  }
+  void collect(std::vector<Parameter*>& parameters) override {
+    parameters.push_back(&weight_);
+    if (bias_) parameters.push_back(&*bias_);
+  }
+  Variable forward(Context& context, const Variable& x) override {
+    return column_linear(context, exchange_, x, weight_, bias_ ? &*bias_ : nullptr);
+  }
+
+ private:
+  RowExchange& exchange_;
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
+class TensorRowLinear final : public nn::Linear {
+ public:
+  TensorRowLinear(const nn::RowLinearSpec& spec, RowExchange& exchange)
+      : exchange_(exchange),
+        weight_(split_parameter(spec.name + ".weight",
+                                {{spec.name + ".weight",
+                                  {spec.out_features, spec.in_features},
+                                  even_part(spec.name, spec.in_features, exchange.rank(), exchange.size())}},
+                                1, nn::normal(spec.init_std), true)) {
+    if (!spec.bias) return;
+    bias_ = nn::whole_parameter(spec.name + ".bias", {spec.out_features}, nn::zeros(), false);
+    place_replicated(*bias_, exchange.shard());
+  }
+  void collect(std::vector<Parameter*>& parameters) override {
+    parameters.push_back(&weight_);
+    if (bias_) parameters.push_back(&*bias_);
+  }
+  Variable forward(Context& context, const Variable& x) override {
+    return row_linear(context, exchange_, x, weight_, bias_ ? &*bias_ : nullptr);
+  }
+
+ private:
+  RowExchange& exchange_;
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
+/// This rank's rows of a vocabulary matrix [V, D].
+struct VocabularyShard {
+  VocabularyShard(const std::string& name, int64_t vocab_size, int64_t features, double init_std,
+                  const RowExchange& exchange)
+      : part(even_part(name, vocab_size, exchange.rank(), exchange.size())),
+        weight(split_parameter(name + ".weight", {{name + ".weight", {vocab_size, features}, part}}, 0,
+                               nn::normal(init_std), true)) {}
+  Part part;
+  Parameter weight;
+};
+
+class TensorVocabularyEmbedding final : public nn::VocabularyEmbedding {
+ public:
+  TensorVocabularyEmbedding(const nn::EmbeddingSpec& spec, RowExchange& exchange)
+      : exchange_(exchange),
+        shard_(spec.name, spec.num_rows, spec.features, spec.init_std, exchange),
+        range_{shard_.part.begin, spec.num_rows} {}
+  void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&shard_.weight); }
+  Variable forward(Context& context, const Tensor& tokens) override {
+    return sum_rows(context, exchange_, embedding(context, shard_.weight, tokens, range_));
+  }
+  Parameter& weight() override { return shard_.weight; }
+
+ private:
+  RowExchange& exchange_;
+  VocabularyShard shard_;
+  ops::TableRange range_;
+};
+
+class TensorVocabularyLoss final : public nn::VocabularyLoss {
+ public:
+  TensorVocabularyLoss(const nn::VocabularyLossSpec& spec, RowExchange& exchange)
+      : exchange_(exchange), tied_(spec.tied), vocab_size_(spec.vocab_size) {
+    if (tied_ == nullptr) own_.emplace(spec.name, spec.vocab_size, spec.features, spec.init_std, exchange);
+  }
+  void collect(std::vector<Parameter*>& parameters) override {
+    if (own_) parameters.push_back(&own_->weight);
+  }
+  void collect_shared(std::vector<Parameter*>& parameters) override {
+    if (tied_ != nullptr) parameters.push_back(&tied_->weight());
+  }
+  Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
+    TokenLoss loss = vocabulary_cross_entropy(context, exchange_, hidden, weight(), begin(), vocab_size_,
+                                              pass.batch.targets, pass.loss_scale);
+    pass.loss_sum = loss.sum;
+    pass.loss_count = loss.count;
+    return std::move(loss.scaled);
+  }
+  /// Zeros beside this rank's columns, added up.
+  Tensor logits(Context& context, const Tensor& hidden) override {
+    if (exchange_.shard().count > 1)
+      throw ConfigError("logits need all rows of the hidden states; generate without sequence_parallel");
+    Tensor term = exchange_.term(context, hidden.rows(), vocab_size_, hidden.dtype());
+    ops::fill(context, term, 0.0);
+    Tensor columns = term.slice(-1, begin(), weight().shape[0]);
+    ops::gemm(context, hidden, weight().value, columns, {.transpose_b = true});
+    return exchange_.sum(context, term, hidden.dtype());
+  }
+
+ private:
+  Parameter& weight() { return tied_ != nullptr ? tied_->weight() : own_->weight; }
+  int64_t begin() { return weight().pieces[0].offset[0]; }
+
+  RowExchange& exchange_;
+  nn::VocabularyEmbedding* tied_;
+  int64_t vocab_size_;
+  std::optional<VocabularyShard> own_;
+};
+
+/// The layer with every parameter replicated on the tensor axis.
+template <class Layer>
+std::unique_ptr<Layer> replicated(std::unique_ptr<Layer> layer, const nn::RowShard& shard) {
+  std::vector<Parameter*> parameters;
+  layer->collect(parameters);
+  for (Parameter* parameter : parameters) place_replicated(*parameter, shard);
+  return layer;
+}
+
+}  // namespace
+
+TensorLayerBuilder::TensorLayerBuilder(Communicator& group, bool sequence_parallel)
+    : exchange_(group, sequence_parallel), plain_(exchange_.shard()) {}
+
+std::unique_ptr<nn::Linear> TensorLayerBuilder::column_linear(const nn::ColumnLinearSpec& spec) {
+  return std::make_unique<TensorColumnLinear>(spec, exchange_);
+}
+
+std::unique_ptr<nn::Linear> TensorLayerBuilder::row_linear(const nn::RowLinearSpec& spec) {
+  return std::make_unique<TensorRowLinear>(spec, exchange_);
+}
+
+std::unique_ptr<nn::VocabularyEmbedding> TensorLayerBuilder::vocabulary_embedding(
+    const nn::EmbeddingSpec& spec) {
+  return std::make_unique<TensorVocabularyEmbedding>(spec, exchange_);
+}
+
+std::unique_ptr<nn::PositionEmbedding> TensorLayerBuilder::position_embedding(const nn::EmbeddingSpec& spec) {
+  return replicated(plain_.position_embedding(spec), exchange_.shard());
+}
+
+std::unique_ptr<nn::Dropout> TensorLayerBuilder::dropout(const nn::DropoutSpec& spec) {
+  return plain_.dropout(spec);
+}
+
+std::unique_ptr<nn::Norm> TensorLayerBuilder::norm(const nn::NormSpec& spec) {
+  return replicated(plain_.norm(spec), exchange_.shard());
+}
+
+std::unique_ptr<nn::ForkNorm> TensorLayerBuilder::fork_norm(const nn::NormSpec& spec) {
+  return replicated(plain_.fork_norm(spec), exchange_.shard());
+}
+
+std::unique_ptr<nn::ResidualNorm> TensorLayerBuilder::residual_norm(const nn::NormSpec& spec,
+                                                                    const nn::DropoutSpec& dropout) {
+  return replicated(plain_.residual_norm(spec, dropout), exchange_.shard());
+}
+
+std::unique_ptr<nn::ResidualAdd> TensorLayerBuilder::residual_add(const nn::DropoutSpec& dropout) {
+  return plain_.residual_add(dropout);
+}
+
+std::unique_ptr<nn::SelfAttention> TensorLayerBuilder::self_attention(const nn::AttentionSpec& spec) {
+  check_heads(spec.num_heads, spec.num_query_groups, exchange_.size());
+  const Part heads = heads_part(spec.num_heads, exchange_.rank(), exchange_.size());
+  nn::AttentionSpec local = spec;
+  local.num_heads = heads.length;
+  local.num_query_groups = heads_part(spec.num_query_groups, exchange_.rank(), exchange_.size()).length;
+  return std::make_unique<nn::PlainAttention>(local, heads.begin);
+}
+
+std::unique_ptr<nn::VocabularyLoss> TensorLayerBuilder::vocabulary_loss(const nn::VocabularyLossSpec& spec) {
+  return std::make_unique<TensorVocabularyLoss>(spec, exchange_);
+}
+
+}  // namespace trireme

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "core/nn/plain_layer_builder.h"
+#include "parallel/functions/row_exchange.h"
+
+namespace trireme {
+
+/// Layers whose features, heads and vocabulary are split over the ranks of a group (README.md), with
+/// collectives inside and placements on the tensor axis. With `sequence_parallel` the residual stream is
+/// divided by rows.
+///
+/// It owns the staging memory of its layers: it and `group` must outlive them. Every rank builds the same
+/// layers; specs that cannot be split throw ConfigError with the arithmetic. For one rank use
+/// nn::PlainLayerBuilder.
+class TensorLayerBuilder final : public nn::LayerBuilder {
+ public:
+  TensorLayerBuilder(Communicator& group, bool sequence_parallel);
+
+  std::unique_ptr<nn::Linear> column_linear(const nn::ColumnLinearSpec& spec) override;
+  std::unique_ptr<nn::Linear> row_linear(const nn::RowLinearSpec& spec) override;
+  std::unique_ptr<nn::VocabularyEmbedding> vocabulary_embedding(const nn::EmbeddingSpec& spec) override;
+  std::unique_ptr<nn::PositionEmbedding> position_embedding(const nn::EmbeddingSpec& spec) override;
+  std::unique_ptr<nn::Dropout> dropout(const nn::DropoutSpec& spec) override;
+  std::unique_ptr<nn::Norm> norm(const nn::NormSpec& spec) override;
+  std::unique_ptr<nn::ForkNorm> fork_norm(const nn::NormSpec& spec) override;
+  std::unique_ptr<nn::ResidualNorm> residual_norm(const nn::NormSpec& spec,
+                                                  const nn::DropoutSpec& dropout) override;
+  std::unique_ptr<nn::ResidualAdd> residual_add(const nn::DropoutSpec& dropout) override;
+  std::unique_ptr<nn::SelfAttention> self_attention(const nn::AttentionSpec& spec) override;
+  std::unique_ptr<nn::VocabularyLoss> vocabulary_loss(const nn::VocabularyLossSpec& spec) override;
+  int64_t residual_shards() const override { return exchange_.shard().count; }
+
+ private:
+  RowExchange exchange_;
+  nn::PlainLayerBuilder plain_;  ///< of layers on the residual stream
+};
+
+}  // namespace trireme
