@@ -9,6 +9,7 @@
 #include <random>
 
 #include "launcher/config/print.h"
+#include "parallel/mesh/mesh.h"
 
 namespace trireme {
 namespace {
@@ -16,6 +17,19 @@ namespace {
 std::string new_run_id() {
   std::random_device random;  // two runs of one second must differ
   return fmt::format("{:%Y%m%dT%H%M%S}-{}-{:08x}", fmt::gmtime(std::time(nullptr)), getpid(), random());
+}
+
+/// The layout, for people: any other may restore.
+nlohmann::json mesh_of(const ParallelConfig& parallel, int num_ranks) {
+  nlohmann::json mesh;
+  const MeshShape shape = MeshShape::make(parallel, num_ranks);
+  for (int axis = 0; axis < kNumAxes; ++axis)
+    mesh[name_of(static_cast<Axis>(axis))] = shape.size(static_cast<Axis>(axis));
+  mesh["rank_order"] = parallel.rank_order;
+  mesh["virtual_pipeline"] = parallel.virtual_pipeline_model_parallel_size;
+  mesh["sequence_parallel"] = parallel.sequence_parallel;
+  mesh["zero_stage"] = parallel.zero_stage;
+  return mesh;
 }
 
 }  // namespace
@@ -32,7 +46,7 @@ TrainingState initial_state(const RunPlan& plan, const SampleSource& training_so
       nlohmann::json{{"fingerprint", training_source.fingerprint()}, {"seed", plan.config.training.seed}}
           .dump();
   state.optimizer_json = config["optimizer"].dump();
-  state.mesh_json = nlohmann::json{{"data", plan.batch.data_ranks}}.dump();
+  state.mesh_json = mesh_of(plan.config.parallel, world.size()).dump();
   return state;
 }
 

@@ -24,7 +24,7 @@ struct TrainingState {
   std::string optimizer_json = "{}";
   std::string schedule_json = "{}";     ///< learning-rate schedule where it has state of its own
   std::string loss_scaler_json = "{}";  ///< loss scale where there is one
-  std::string mesh_json = "{}";         ///< sizes of the axes at save; free to differ at restore
+  std::string mesh_json = "{}";         ///< the layout at save: sizes of the axes and the like; free to differ
 };
 
 }  // namespace trireme

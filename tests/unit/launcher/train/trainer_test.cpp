@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/data/indexed_dataset_writer.h"
 #include "launcher/config/load.h"
+#include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/thread_communicator.h"
 #include "tests/support/run_program.h"
@@ -104,6 +105,16 @@ TEST_F(TrainerTest, TheLossFallsAndEverythingIsWritten) {
   const std::filesystem::path output = config.training.output_dir;
   EXPECT_TRUE(std::filesystem::exists(output / "checkpoints/step-00000020/manifest.json"));
   EXPECT_TRUE(std::filesystem::exists(output / "checkpoints/step-00000040/manifest.json"));
+  EXPECT_EQ(json::parse(read_training_state(output / "checkpoints/step-00000040").mesh_json),
+            json({{"tensor", 1},
+                  {"context", 1},
+                  {"expert", 1},
+                  {"data", 1},
+                  {"pipeline", 1},
+                  {"rank_order", "tp-cp-ep-dp-pp"},
+                  {"virtual_pipeline", 1},
+                  {"sequence_parallel", false},
+                  {"zero_stage", 0}}));
   EXPECT_FALSE(std::filesystem::is_empty(output / "tensorboard"));
   const RunConfig resolved = load_run_config((output / "config.yaml").string());
   EXPECT_EQ(resolved.model.ffn_hidden_size, 64);
