@@ -1,25 +1,43 @@
 #include "parallel/checkpoint/held_tensors.h"
 
 #include "core/base/check.h"
+#include "core/optim/owned_boxes.h"
 
 namespace trireme::checkpoint {
 namespace {
 
-/// The pieces of every parameter in `flat`.
-void add_role(std::vector<HeldTensor>& tensors, const ParameterStore& store, const Role& role,
-              const Tensor& flat) {
+/// Calls `add(piece, parameter group, index of the parameter, index of the piece)` for every piece of which
+/// this rank holds a part.
+template <class Add>
+void for_each_piece(const ParameterStore& store, const Add& add) {
   for (size_t index = store.parameters().size(); index-- > 0;) {
     const Parameter& parameter = *store.parameters()[index];
-    const Tensor storage = store.view(flat, index);
     for (size_t piece = 0; piece < parameter.pieces.size(); ++piece) {
       const ParameterPiece& logical = parameter.pieces[piece];
-      if (num_elements(logical.extent) == 0) continue;
-      tensors.push_back({{{role, logical.name, flat.dtype(), logical.global_shape,
-                           parameter.weight_decay ? "decay" : "no_decay"},
-                          {logical.offset, logical.extent}},
-                         parameter.piece(storage, piece)});
+      if (num_elements(logical.extent) > 0)
+        add(logical, parameter.weight_decay ? "decay" : "no_decay", index, piece);
     }
   }
+}
+
+void add_values(std::vector<HeldTensor>& tensors, const ParameterStore& store) {
+  const DType dtype = store.values().dtype();
+  for_each_piece(store, [&](const ParameterPiece& piece, const char* group, size_t index, size_t number) {
+    tensors.push_back(
+        {{{"model", piece.name, dtype, piece.global_shape, group}, {piece.offset, piece.extent}},
+         store.parameters()[index]->piece(store.view(store.values(), index), number)});
+  });
+}
+
+/// Of a flat tensor that exists for the owned elements only.
+void add_owned(std::vector<HeldTensor>& tensors, const ParameterStore& store, const Role& role,
+               const Tensor& owned_flat) {
+  for_each_piece(store, [&](const ParameterPiece& piece, const char* group, size_t index, size_t number) {
+    for (OwnedBox& box : owned_boxes(store, owned_flat, index, number))
+      tensors.push_back({{{role, piece.name, owned_flat.dtype(), piece.global_shape, group},
+                          {std::move(box.offset), std::move(box.extent)}},
+                         std::move(box.data)});
+  });
 }
 
 }  // namespace
@@ -27,10 +45,10 @@ void add_role(std::vector<HeldTensor>& tensors, const ParameterStore& store, con
 std::vector<HeldTensor> held_tensors(const ParameterStore& parameters,
                                      const std::vector<OptimizerState>& optimizer) {
   std::vector<HeldTensor> tensors;
-  add_role(tensors, parameters, "model", parameters.values());
-  if (parameters.has_masters()) add_role(tensors, parameters, "master", parameters.masters());
+  add_values(tensors, parameters);
+  if (parameters.has_masters()) add_owned(tensors, parameters, "master", parameters.masters());
   for (const OptimizerState& state : optimizer)
-    add_role(tensors, parameters, "optimizer/" + state.name, state.flat);
+    add_owned(tensors, parameters, "optimizer/" + state.name, state.flat);
   return tensors;
 }
 
