@@ -38,59 +38,57 @@ std::vector<int> group_sizes(int num_stages, int num_micro_batches) {
   return sizes;
 }
 
-/// One kind of work for every (micro-batch, chunk), in its order.
-std::vector<Action> in_groups(Kind kind, const Schedule& of) {
-  std::vector<Action> work;
+/// The forwards of a stage in their order.
+std::vector<Action> forwards_of(const Schedule& of) {
+  std::vector<Action> forwards;
   int first = 0;
   for (const int size : group_sizes(of.num_stages, of.num_micro_batches)) {
-    for (int i = 0; i < of.num_chunks; ++i)
-      for (int j = 0; j < size; ++j)
-        work.push_back({kind, first + j, kind == Kind::kForward ? i : of.num_chunks - 1 - i});
+    for (int chunk = 0; chunk < of.num_chunks; ++chunk)
+      for (int i = 0; i < size; ++i) forwards.push_back({Kind::kForward, first + i, chunk});
     first += size;
   }
-  return work;
+  return forwards;
 }
 
-/// A stage is told by how many forwards its backwards lag behind, and by how many backwards its weight
-/// gradients.
-struct Lags {
-  int backward;
-  int weight;
+/// One kind of work, and how many forwards the stage is ahead of it.
+struct Lane {
+  Kind kind;
+  int lag;
 };
 
-Lags lags_of(PipelineSchedule kind, int stage, const Schedule& of) {
+/// All work of a stage: in every slot of the schedule the next of each lane, in this order.
+std::vector<Lane> lanes_of(PipelineSchedule kind, int stage, const Schedule& of) {
   const int stages_after = of.num_stages - 1 - stage;
   switch (kind) {
     case PipelineSchedule::kGpipe:
-      return {of.num_micro_batches, 0};
+      return {{Kind::kForward, 0}, {Kind::kBackward, of.num_micro_batches}};
     case PipelineSchedule::k1f1b:
-      return {stages_after, 0};
-    case PipelineSchedule::kInterleaved:
-      return {
-          2 * stages_after + (of.num_chunks - 1) * group_sizes(of.num_stages, of.num_micro_batches).front(),
-          0};
-    case PipelineSchedule::kZeroBubble:
-      return {stages_after, stage};
+      return {{Kind::kForward, 0}, {Kind::kBackward, stages_after}};
+    case PipelineSchedule::kInterleaved: {
+      const int largest_group = group_sizes(of.num_stages, of.num_micro_batches).front();
+      return {{Kind::kForward, 0}, {Kind::kBackward, 2 * stages_after + (of.num_chunks - 1) * largest_group}};
+    }
+    case PipelineSchedule::kZeroBubble:  // a stage holds num_stages micro-batches until their weight
+                                         // gradients
+      return {{Kind::kForward, 0},
+              {Kind::kBackwardInput, stages_after},
+              {Kind::kBackwardWeight, stages_after + stage}};
   }
   return {};
 }
 
-std::vector<Action> order_work(PipelineSchedule kind, int stage, const Schedule& of) {
-  const bool split = kind == PipelineSchedule::kZeroBubble;
-  const auto forwards = in_groups(Kind::kForward, of);
-  const auto backwards = in_groups(split ? Kind::kBackwardInput : Kind::kBackward, of);
-  const auto weights = split ? in_groups(Kind::kBackwardWeight, of) : std::vector<Action>{};
-  const Lags lags = lags_of(kind, stage, of);
-
+std::vector<Action> order_work(const std::vector<Lane>& lanes, const Schedule& of) {
+  const auto forwards = forwards_of(of);
+  const int num_forwards = static_cast<int>(forwards.size());
   std::vector<Action> work;
-  const auto append = [&](const std::vector<Action>& from, int index) {
-    if (index >= 0 && index < static_cast<int>(from.size())) work.push_back(from[static_cast<size_t>(index)]);
-  };
-  for (int i = 0; i < static_cast<int>(forwards.size()) + lags.backward + lags.weight; ++i) {
-    append(forwards, i);
-    append(backwards, i - lags.backward);
-    append(weights, i - lags.backward - lags.weight);
-  }
+  for (int slot = 0; slot < num_forwards + lanes.back().lag; ++slot)
+    for (const auto& [kind, lag] : lanes) {
+      if (slot < lag || slot - lag >= num_forwards) continue;
+      const Action& forward = forwards[static_cast<size_t>(slot - lag)];
+      // Backwards take the same way, from the last chunk to the first.
+      const int chunk = kind == Kind::kForward ? forward.chunk : of.num_chunks - 1 - forward.chunk;
+      work.push_back({kind, forward.micro_batch, chunk});
+    }
   return work;
 }
 
@@ -157,7 +155,8 @@ Schedule make_schedule(PipelineSchedule kind, int num_stages, int num_chunks, in
   refuse_impossible(kind, num_stages, num_chunks, num_micro_batches);
   Schedule schedule{num_stages, num_chunks, num_micro_batches, {}};
   for (int stage = 0; stage < num_stages; ++stage)
-    schedule.stages.push_back(with_transfers(order_work(kind, stage, schedule), stage, schedule));
+    schedule.stages.push_back(
+        with_transfers(order_work(lanes_of(kind, stage, schedule), schedule), stage, schedule));
   return schedule;
 }
 

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
 #include <map>
 
 #include "core/base/error.h"
@@ -71,6 +73,24 @@ TEST(Schedule, ZeroBubbleDelaysWeightGradientsByTheStagesBefore) {
   EXPECT_EQ(drawn(schedule, 0), "F0 F1 F2 I0 W0 F3 I1 W1 I2 W2 I3 W3");
   EXPECT_EQ(drawn(schedule, 1), "F0 F1 I0 F2 I1 W0 F3 I2 W1 I3 W2 W3");
   EXPECT_EQ(drawn(schedule, 2), "F0 I0 F1 I1 F2 I2 W0 F3 I3 W1 W2 W3");
+}
+
+TEST(Schedule, TheOrderOfWorkIsThatOfPytorch) {
+  std::ifstream file(TRIREME_FIXTURE_DIR "/unit/parallel/pipeline/torch_schedules.txt");
+  std::string version, name, order;
+  ASSERT_TRUE(std::getline(file, version));
+  int num_stages, num_chunks, num_micro_batches, stage, num_orders = 0;
+  char colon;
+  while (file >> name >> num_stages >> num_chunks >> num_micro_batches >> stage >> colon >> std::ws &&
+         std::getline(file, order)) {
+    const auto kind = std::find_if(kPipelineScheduleNames.begin(), kPipelineScheduleNames.end(),
+                                   [&](const auto& entry) { return entry.first == name; });
+    ASSERT_NE(kind, kPipelineScheduleNames.end()) << name;
+    EXPECT_EQ(drawn(make_schedule(kind->second, num_stages, num_chunks, num_micro_batches), stage), order)
+        << version << ", " << name << ", " << num_stages << " stages, stage " << stage;
+    ++num_orders;
+  }
+  EXPECT_EQ(num_orders, 39);
 }
 
 TEST(Schedule, TransfersStandNextToTheWorkTheyServe) {
