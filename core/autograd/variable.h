@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -15,6 +16,10 @@ struct Edge {
   std::shared_ptr<Function> function;
   int output = 0;
 };
+
+/// Makes a value again, bit by bit, from tensors that its producer keeps for its own backward anyway (none
+/// may be overwritten before). Cheap to call: one pass over the elements.
+using Recipe = std::function<Tensor(Context&)>;
 
 /// A value and its place in the graph. The graph hangs from its outputs: there is no tape, so dropping the
 /// last Variable of a graph frees it. Copying shares both.
@@ -32,12 +37,46 @@ class Variable {
   bool requires_grad() const { return edge_.function != nullptr; }
   /// Of a leaf, after backward; undefined when none arrived.
   Tensor gradient() const;
+  /// Undefined (false) where the value has to be kept.
+  const Recipe& recipe() const { return recipe_; }
+  void set_recipe(Recipe recipe) { recipe_ = std::move(recipe); }
 
  private:
   friend class Function;
   friend void backward(Context&, std::vector<std::pair<Variable, Tensor>>);
   Tensor value_;
   Edge edge_;
+  Recipe recipe_;
+};
+
+/// What a Function keeps of an input whose value its backward needs: the recipe where there is one, else the
+/// tensor.
+class SavedValue {
+ public:
+  explicit SavedValue(const Variable& x)
+      : shape_(x.value().shape()), tensor_(x.recipe() ? Tensor() : x.value()), recipe_(x.recipe()) {}
+  const Shape& shape() const { return shape_; }
+  Tensor get(Context& context) const { return recipe_ ? recipe_(context) : tensor_; }
+
+ private:
+  Shape shape_;
+  Tensor tensor_;
+  Recipe recipe_;
+};
+
+/// Functions recorded in this scope give their cheap outputs a recipe: selective recomputation.
+class RecipeGuard {
+ public:
+  RecipeGuard(Context& context, bool enabled) : context_(context), previous_(context.keep_recipes) {
+    context_.keep_recipes = enabled;
+  }
+  ~RecipeGuard() { context_.keep_recipes = previous_; }
+  RecipeGuard(const RecipeGuard&) = delete;
+  RecipeGuard& operator=(const RecipeGuard&) = delete;
+
+ private:
+  Context& context_;
+  bool previous_;
 };
 
 /// One differentiable operation in the graph: a subclass keeps what its backward needs. Parameters are not

@@ -57,7 +57,7 @@ std::vector<Variable> GptEmbeddingBlock::forward(Context& context, ForwardPass& 
 }
 
 GptLayerBlock::GptLayerBlock(const GptConfig& config, int64_t index, nn::LayerBuilder& builder)
-    : activation_(config.activation) {
+    : index_(index), activation_(config.activation) {
   const std::string name = fmt::format("layers.{}.", index);
   const int64_t query_features = config.num_attention_heads * config.kv_channels;
   const int64_t key_features = config.num_query_groups * config.kv_channels;
@@ -120,7 +120,11 @@ void GptLayerBlock::collect(std::vector<Parameter*>& parameters) {
 
 std::vector<Variable> GptLayerBlock::forward(Context& context, ForwardPass& pass,
                                              const std::vector<Variable>& inputs) {
-  if (!pass.recompute || !context.grad_enabled) return {run(context, pass, inputs[0])};
+  const RecomputeGranularity granularity = pass.recompute.of_layer(index_);
+  if (granularity != RecomputeGranularity::kFull || !context.grad_enabled) {
+    const RecipeGuard recipes(context, granularity == RecomputeGranularity::kSelective);
+    return {run(context, pass, inputs[0])};
+  }
   std::vector<Parameter*> parameters;
   collect(parameters);
   return trireme::recompute(
@@ -134,11 +138,14 @@ std::vector<Variable> GptLayerBlock::forward(Context& context, ForwardPass& pass
 Variable GptLayerBlock::run(Context& context, ForwardPass& pass, const Variable& x) {
   ResidualNormOutput stream = input_norm_->forward(context, x);
   Variable qkv = query_key_value_->forward(context, stream.normalized);
+  stream.normalized = Variable();
   Variable branch = attention_output_->forward(context, attention_->forward(context, pass, qkv));
   qkv = Variable();
   stream = mlp_norm_->forward(context, pass, branch, stream.sum);
-  branch = down_->forward(
-      context, feed_forward_activation(context, activation_, up_->forward(context, stream.normalized)));
+  Variable up = up_->forward(context, stream.normalized);
+  stream.normalized = Variable();
+  branch = down_->forward(context, feed_forward_activation(context, activation_, up));
+  up = Variable();
   return residual_->forward(context, pass, branch, stream.sum);
 }
 

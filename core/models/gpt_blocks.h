@@ -21,7 +21,7 @@ class GptEmbeddingBlock final : public Block {
   std::unique_ptr<nn::Dropout> dropout_;
 };
 
-/// One layer: {x} -> {x}. With pass.recompute it keeps x only.
+/// One layer: {x} -> {x}. What backward makes again is up to pass.recompute.
 class GptLayerBlock final : public Block {
  public:
   GptLayerBlock(const GptConfig& config, int64_t index, nn::LayerBuilder& builder);
@@ -32,6 +32,7 @@ class GptLayerBlock final : public Block {
  private:
   Variable run(Context& context, ForwardPass& pass, const Variable& x);
 
+  int64_t index_;  ///< in the whole model
   FeedForwardActivation activation_;
   std::unique_ptr<nn::ForkNorm> input_norm_;
   std::unique_ptr<nn::Linear> query_key_value_;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/data/batch.h"
+#include "core/nn/recompute.h"
 #include "core/ops/dropout.h"
 
 namespace trireme {
@@ -16,7 +17,7 @@ struct ForwardPass {
   int64_t step = 0;         ///< of dropout
   double loss_scale = 1.0;  ///< multiplies the summed loss and so every gradient: 1 / (targets of the global
                             ///< batch)
-  bool recompute = false;   ///< layers keep their inputs only and run again in backward
+  RecomputeOptions recompute = {};
   KeyValueCache* cache = nullptr;  ///< cached generation
 
   /// Filled by the head: sum of the token losses and how many they are, unscaled.

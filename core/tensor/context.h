@@ -31,6 +31,7 @@ struct Context {
   Device device;
   int num_threads = 1;             ///< OpenMP threads of this rank
   bool grad_enabled = true;        ///< record a graph
+  bool keep_recipes = false;       ///< cheap values that only backward needs again are made again, not kept
   bool training = true;            ///< dropout acts
   bool reference_kernels = false;  ///< use the plain loops whatever the dtype (fp64 always does)
   Allocator allocator;

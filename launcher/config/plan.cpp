@@ -65,6 +65,36 @@ void check_schedule(const RunConfig& config, ConfigProblems& problems) {
         "optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style inverse-square-root");
 }
 
+void check_precision(const PrecisionConfig& precision, ConfigProblems& problems) {
+  if (precision.dtype == Precision::kFp16) {
+    if (precision.initial_loss_scale < precision.min_loss_scale)
+      problems.add("precision.initial_loss_scale: given {}, expected at least precision.min_loss_scale {}",
+                   precision.initial_loss_scale, precision.min_loss_scale);
+    return;
+  }
+  const PrecisionConfig usual;
+  const auto unset = [&](const char* key, double given, double expected) {
+    if (given != expected)
+      problems.add("precision.{}: given {}, expected nothing unless precision.dtype is fp16", key, given);
+  };
+  unset("loss_scale", precision.loss_scale, usual.loss_scale);
+  unset("initial_loss_scale", precision.initial_loss_scale, usual.initial_loss_scale);
+  unset("min_loss_scale", precision.min_loss_scale, usual.min_loss_scale);
+  unset("loss_scale_window", static_cast<double>(precision.loss_scale_window),
+        static_cast<double>(usual.loss_scale_window));
+  unset("hysteresis", static_cast<double>(precision.hysteresis), static_cast<double>(usual.hysteresis));
+}
+
+void check_recompute(const RunConfig& config, ConfigProblems& problems) {
+  const int64_t num_layers = config.training.recompute_num_layers;
+  if (config.training.recompute_granularity == RecomputeGranularity::kNone && num_layers != 0)
+    problems.add("training.recompute_num_layers: given {}, expected 0 with recompute_granularity none",
+                 num_layers);
+  else if (num_layers > config.model.num_layers)
+    problems.add("training.recompute_num_layers: given {}, expected at most model.num_layers {}", num_layers,
+                 config.model.num_layers);
+}
+
 void check_data(const DataConfig& data, ConfigProblems& problems) {
   const bool indexed = data.source == DataSource::kIndexed;
   if (indexed && data.data_path.empty())
@@ -110,6 +140,8 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   RunPlan plan;
   plan.batch = plan_batch(config, num_ranks, problems);
   check_schedule(config, problems);
+  check_precision(config.precision, problems);
+  check_recompute(config, problems);
   check_data(config.data, problems);
   check_resume(config.training, problems);
 

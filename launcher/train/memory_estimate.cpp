@@ -13,7 +13,6 @@ namespace trireme {
 MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters) {
   const GptConfig& model = config.model;
   const DType compute = config.precision.compute(), master = config.precision.master();
-  const bool recompute = config.training.recompute_granularity == RecomputeGranularity::kFull;
   const OptimizerConfig& optimizer = config.optimizer;
   const int num_states = optimizer.optimizer == OptimizerKind::kAdamW ? 2
                          : optimizer.sgd_momentum > 0                 ? 1
@@ -27,11 +26,20 @@ MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters) 
   const int64_t heads = model.num_attention_heads * model.kv_channels;
   const int64_t groups = model.num_query_groups * model.kv_channels;
   const bool gated = model.activation == FeedForwardActivation::kSwiglu;
-  // Two norms and two sums; query, key, value and attention's output; the feed-forward part before and after
-  // its activation.
-  const int64_t layer =
-      4 * model.hidden_size + 2 * heads + 2 * groups + (gated ? 3 : 2) * model.ffn_hidden_size;
-  const int64_t layers = recompute ? model.num_layers * model.hidden_size + layer : model.num_layers * layer;
+  // The table of core/models/README.md. What a layer makes again it holds for a moment.
+  const int64_t cheap = 2 * model.hidden_size + model.ffn_hidden_size;
+  const int64_t dear =
+      2 * model.hidden_size + 2 * heads + 2 * groups + (gated ? 2 : 1) * model.ffn_hidden_size;
+  int64_t layers = 0, most_made_again = 0;
+  for (int64_t i = 0; i < model.num_layers; ++i) {
+    const RecomputeGranularity granularity = config.training.recompute().of_layer(i);
+    const int64_t kept = granularity == RecomputeGranularity::kFull        ? model.hidden_size
+                         : granularity == RecomputeGranularity::kSelective ? dear
+                                                                           : dear + cheap;
+    layers += kept;
+    most_made_again = std::max(most_made_again, dear + cheap - kept);
+  }
+  layers += most_made_again;
   const int64_t tokens = config.training.micro_batch_size * config.data.seq_length;
   const int64_t logits = std::min<int64_t>(tokens, 1024) * model.vocab_size;
   // Absurd sizes do not fit into an integer.

@@ -83,10 +83,9 @@ void Trainer::restore() {
 void Trainer::prepare_step() {
   buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_.data(),
                                                static_cast<int64_t>(config_.parallel.bucket_size_mb * 1e6));
-  const StepOptions options{
-      .clip_grad = config_.optimizer.clip_grad,
-      .seed = static_cast<uint64_t>(config_.training.seed),
-      .recompute = config_.training.recompute_granularity == RecomputeGranularity::kFull};
+  const StepOptions options{.clip_grad = config_.optimizer.clip_grad,
+                            .seed = static_cast<uint64_t>(config_.training.seed),
+                            .recompute = config_.training.recompute()};
   train_step_ =
       std::make_unique<TrainStep>(context_, mesh_, *model_, *store_, *optimizer_, *buckets_, options);
 

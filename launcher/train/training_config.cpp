@@ -5,8 +5,10 @@
 namespace trireme {
 
 void TrainingConfig::fields(FieldVisitor& visitor) {
-  static constexpr std::array<std::pair<const char*, RecomputeGranularity>, 2> kGranularities = {
-      {{"none", RecomputeGranularity::kNone}, {"full", RecomputeGranularity::kFull}}};
+  static constexpr std::array<std::pair<const char*, RecomputeGranularity>, 3> kGranularities = {
+      {{"none", RecomputeGranularity::kNone},
+       {"full", RecomputeGranularity::kFull},
+       {"selective", RecomputeGranularity::kSelective}}};
   visitor.visit({"train_iters", "Optimizer steps of the whole run.", "steps", 1, 1e12}, train_iters);
   visitor.visit(
       {"micro_batch_size", "Samples a rank takes through the model at once.", "samples", 1, 1 << 20},
@@ -18,8 +20,11 @@ void TrainingConfig::fields(FieldVisitor& visitor) {
   visitor.visit({"seed", "Seed of initial weights, dropout and data order.", "", 0}, seed);
   visitor.visit_choice<RecomputeGranularity>(
       {"recompute_granularity",
-       "What backward computes again instead of keeping: nothing, or every layer but its input (full)."},
+       "What backward makes again instead of keeping: nothing, all of a layer but its input (full), or the "
+       "outputs of norms and activation functions (selective)."},
       recompute_granularity, kGranularities);
+  visitor.visit({"recompute_num_layers", "First layers of the model that recompute; 0: all.", "layers", 0},
+                recompute_num_layers);
   visitor.visit({"eval_interval", "Steps between evaluations; 0: at the end only.", "steps", 0},
                 eval_interval);
   visitor.visit(

@@ -1,10 +1,9 @@
 #pragma once
 
 #include "core/base/fields.h"
+#include "core/nn/recompute.h"
 
 namespace trireme {
-
-enum class RecomputeGranularity { kNone, kFull };
 
 /// Section `training`.
 struct TrainingConfig {
@@ -13,15 +12,17 @@ struct TrainingConfig {
   int64_t global_batch_size = 0;  ///< samples a step; 0: micro_batch_size * data-parallel ranks
   int64_t seed = 1234;
   RecomputeGranularity recompute_granularity = RecomputeGranularity::kNone;
-  int64_t eval_interval = 0;    ///< steps; 0: at the end only
-  int64_t eval_iters = 0;       ///< micro-batches a rank; 0: every window
-  int64_t log_interval = 10;    ///< steps between console lines
-  std::string output_dir;       ///< empty: runs/<name of the run file>
-  std::string resume = "auto";  ///< auto | never | PATH of a step directory
-  int64_t num_threads = 0;      ///< OpenMP threads a rank; 0: this host's cores / its ranks
-  double peak_tflops = 0;       ///< a rank's peak for MFU; 0: measured at start
+  int64_t recompute_num_layers = 0;  ///< the first ones; 0: all
+  int64_t eval_interval = 0;         ///< steps; 0: at the end only
+  int64_t eval_iters = 0;            ///< micro-batches a rank; 0: every window
+  int64_t log_interval = 10;         ///< steps between console lines
+  std::string output_dir;            ///< empty: runs/<name of the run file>
+  std::string resume = "auto";       ///< auto | never | PATH of a step directory
+  int64_t num_threads = 0;           ///< OpenMP threads a rank; 0: this host's cores / its ranks
+  double peak_tflops = 0;            ///< a rank's peak for MFU; 0: measured at start
   bool tensorboard = true;
 
+  RecomputeOptions recompute() const { return {recompute_granularity, recompute_num_layers}; }
   void fields(FieldVisitor& visitor);
 };
 

@@ -14,7 +14,7 @@ namespace trireme {
 struct StepOptions {
   double clip_grad = 1.0;  ///< largest global gradient norm; 0: no clipping
   uint64_t seed = 0;       ///< of dropout
-  bool recompute = false;  ///< layers keep their inputs only
+  RecomputeOptions recompute;
 };
 
 struct StepResult {

@@ -8,13 +8,14 @@
 namespace trireme::testing {
 namespace {
 
-double error_of(Context& context, const GptConfig& config, bool packed_documents, bool recompute) {
+double error_of(Context& context, const GptConfig& config, bool packed_documents,
+                RecomputeGranularity recompute) {
   TinyModel tiny(context, config, Precision::kFp64);
   uint64_t seed = 50;  // larger than trained values, so that every path matters
   for (Parameter* parameter : tiny.store->parameters()) fill_normal(parameter->value, ++seed, 0.4);
   Batch batch = random_batch(context, 2, 5, config.vocab_size, 9, 100);
   if (packed_documents) pack_documents(context, batch, 2);
-  ForwardPass pass{.batch = batch, .seed = 3, .step = 4, .loss_scale = 0.125, .recompute = recompute};
+  ForwardPass pass{.batch = batch, .seed = 3, .step = 4, .loss_scale = 0.125, .recompute = {recompute}};
   const GradientCase gradient_case = {
       {},
       tiny.model->parameters(),
@@ -25,17 +26,17 @@ double error_of(Context& context, const GptConfig& config, bool packed_documents
   return check.error;
 }
 
-TEST(ModelGradients, OfATinyGpt2WithDropoutAreRight) {
+TEST(ModelGradients, OfATinyGpt2WithDropoutAndSelectiveRecomputeAreRight) {
   Context context;
   GptConfig config = tiny_gpt2();
   config.hidden_dropout = 0.2;
   config.attention_dropout = 0.2;
-  RecordProperty("error", std::to_string(error_of(context, config, false, false)));
+  RecordProperty("error", std::to_string(error_of(context, config, false, RecomputeGranularity::kSelective)));
 }
 
 TEST(ModelGradients, OfATinyLlamaWithPackedDocumentsAndRecomputeAreRight) {
   Context context;
-  RecordProperty("error", std::to_string(error_of(context, tiny_llama(), true, true)));
+  RecordProperty("error", std::to_string(error_of(context, tiny_llama(), true, RecomputeGranularity::kFull)));
 }
 
 }  // namespace

@@ -74,8 +74,11 @@ TEST_P(DataParallelParity, RecomputedLayersGiveTheSameBits) {
   for (const Precision precision : {Precision::kFp64, Precision::kFp32}) {
     ParityRun run{.model = model(), .precision = precision, .num_steps = 5, .micro_batch_size = 3};
     const ParityTrace kept = testing::train_on_threads(2, run);
-    run.recompute = true;
-    EXPECT_TRUE(testing::identical(testing::train_on_threads(2, run), kept));
+    for (const RecomputeGranularity granularity :
+         {RecomputeGranularity::kFull, RecomputeGranularity::kSelective}) {
+      run.recompute = {granularity, 1};
+      EXPECT_TRUE(testing::identical(testing::train_on_threads(2, run), kept));
+    }
   }
 }
 

@@ -18,7 +18,7 @@ struct ParityRun {
   int64_t global_batch_size = 12;
   int64_t micro_batch_size = 12;
   int64_t bucket_bytes = 600;  ///< several parameters in some buckets, one in others
-  bool recompute = false;
+  RecomputeOptions recompute = {};
   double lr = 3e-3;
 };
 

@@ -38,23 +38,42 @@ class Swiglu final : public Function {
   Tensor gate_up_;
 };
 
+Tensor activate(Context& context, ops::Activation kind, const Tensor& x) {
+  Tensor y = context.activation(x.shape(), x.dtype());
+  ops::activation_forward(context, kind, x, y);
+  return y;
+}
+
+Tensor gate(Context& context, const Tensor& gate_up) {
+  Shape shape = gate_up.shape();
+  shape.back() /= 2;
+  Tensor y = context.activation(std::move(shape), gate_up.dtype());
+  ops::swiglu_forward(context, gate_up, y);
+  return y;
+}
+
+/// Records `function`, which keeps what `recipe` needs.
+Variable recorded(Context& context, std::shared_ptr<Function> function, const Variable& x, Tensor y,
+                  Recipe recipe) {
+  Variable result = Function::record(context, std::move(function), {x}, {std::move(y)})[0];
+  if (context.keep_recipes) result.set_recipe(std::move(recipe));
+  return result;
+}
+
 }  // namespace
 
 Variable activation(Context& context, ops::Activation kind, const Variable& x) {
-  Tensor y = context.activation(x.value().shape(), x.value().dtype());
-  ops::activation_forward(context, kind, x.value(), y);
+  Tensor y = activate(context, kind, x.value());
   if (!Function::needed(context, {x}, false)) return Variable(std::move(y));
-  return Function::record(context, std::make_shared<ActivationFunction>(kind, x.value()), {x},
-                          {std::move(y)})[0];
+  return recorded(context, std::make_shared<ActivationFunction>(kind, x.value()), x, std::move(y),
+                  [kind, x = x.value()](Context& context) { return activate(context, kind, x); });
 }
 
 Variable swiglu(Context& context, const Variable& gate_up) {
-  Shape shape = gate_up.value().shape();
-  shape.back() /= 2;
-  Tensor y = context.activation(std::move(shape), gate_up.value().dtype());
-  ops::swiglu_forward(context, gate_up.value(), y);
+  Tensor y = gate(context, gate_up.value());
   if (!Function::needed(context, {gate_up}, false)) return Variable(std::move(y));
-  return Function::record(context, std::make_shared<Swiglu>(gate_up.value()), {gate_up}, {std::move(y)})[0];
+  return recorded(context, std::make_shared<Swiglu>(gate_up.value()), gate_up, std::move(y),
+                  [x = gate_up.value()](Context& context) { return gate(context, x); });
 }
 
 }  // namespace trireme

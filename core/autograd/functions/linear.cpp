@@ -10,7 +10,7 @@ namespace {
 class Linear final : public Function {
  public:
   Linear(const Variable& x, Parameter& weight, Parameter* bias)
-      : x_(x.value()), needs_d_x_(x.requires_grad()), weight_(weight), bias_(bias) {
+      : x_(x), needs_d_x_(x.requires_grad()), weight_(weight), bias_(bias) {
     weight.expect();
     if (bias != nullptr) bias->expect();
   }
@@ -22,7 +22,7 @@ class Linear final : public Function {
     context.weight_gradients.push(
         context, [d_y, x = std::move(x_), &weight = weight_, bias = bias_](Context& context) {
           contribute_bias(context, bias, d_y);
-          contribute_weight(context, weight, d_y, as_matrix(x));
+          contribute_weight(context, weight, d_y, as_matrix(x.get(context)));
         });
     if (!needs_d_x_) return {Tensor()};
     Tensor d_x = context.activation(std::move(shape), d_y.dtype());
@@ -32,7 +32,7 @@ class Linear final : public Function {
   }
 
  private:
-  Tensor x_;
+  SavedValue x_;
   bool needs_d_x_;
   Parameter& weight_;
   Parameter* bias_;

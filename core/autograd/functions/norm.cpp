@@ -67,12 +67,21 @@ void norm_backward(Context& context, const NormParameters& parameters, const Ten
   });
 }
 
+Recipe norm_recipe(const NormParameters& parameters, const Tensor& x) {
+  return [parameters, x](Context& context) {
+    NormStatistics statistics;
+    return norm_forward(context, parameters, x, statistics);
+  };
+}
+
 Variable norm(Context& context, const NormParameters& parameters, const Variable& x) {
   NormStatistics statistics;
   Tensor y = norm_forward(context, parameters, x.value(), statistics);
   if (!Function::needed(context, {x}, true)) return Variable(std::move(y));
-  return Function::record(context, std::make_shared<Norm>(parameters, x.value(), std::move(statistics)), {x},
-                          {std::move(y)})[0];
+  auto node = std::make_shared<Norm>(parameters, x.value(), std::move(statistics));
+  Variable result = Function::record(context, std::move(node), {x}, {std::move(y)})[0];
+  if (context.keep_recipes) result.set_recipe(norm_recipe(parameters, x.value()));
+  return result;
 }
 
 }  // namespace trireme

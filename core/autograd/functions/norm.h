@@ -15,7 +15,7 @@ struct NormParameters {
   Parameter* bias = nullptr;    ///< [cols], optional
 };
 
-/// y = norm(x).
+/// y = norm(x). Keeps x and the statistics; y has a recipe from x.
 Variable norm(Context& context, const NormParameters& parameters, const Variable& x);
 
 /// The two halves, for Functions that have a norm inside. `mean` stays undefined for RMSNorm.
@@ -24,6 +24,8 @@ struct NormStatistics {
 };
 Tensor norm_forward(Context& context, const NormParameters& parameters, const Tensor& x,
                     NormStatistics& statistics);
+/// Runs norm_forward again.
+Recipe norm_recipe(const NormParameters& parameters, const Tensor& x);
 /// Writes d_x (or adds to it) and contributes to the parameters' gradients: one kernel makes both, so there
 /// is nothing to leave for later.
 void norm_backward(Context& context, const NormParameters& parameters, const Tensor& d_y, const Tensor& x,

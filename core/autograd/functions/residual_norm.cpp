@@ -62,7 +62,8 @@ ResidualNormOutput normalize(Context& context, const NormParameters& parameters,
   if (!Function::needed(context, inputs, true))
     return {Variable(std::move(sum)), Variable(std::move(normalized))};
   auto node = std::make_shared<ResidualNorm>(parameters, has_branch, dropout, sum, std::move(statistics));
-  auto outputs = Function::record(context, std::move(node), inputs, {std::move(sum), std::move(normalized)});
+  auto outputs = Function::record(context, std::move(node), inputs, {sum, std::move(normalized)});
+  if (context.keep_recipes) outputs[1].set_recipe(norm_recipe(parameters, sum));
   return {std::move(outputs[0]), std::move(outputs[1])};
 }
 

@@ -6,7 +6,7 @@
 namespace trireme {
 
 /// The residual stream and its normalised copy; both are used further on, and backward adds the norm's
-/// gradient to the stream's in place.
+/// gradient to the stream's in place. Keeps sum and the statistics; normalized has a recipe from sum.
 struct ResidualNormOutput {
   Variable sum, normalized;
 };

@@ -115,8 +115,9 @@ TEST(RunConfig, RefusesValuesOutOfRangeAndUnknownChoices) {
   EXPECT_EQ(
       error_of("training: {micro_batch_size: 0}\n"),
       "run.yaml:1:30: training.micro_batch_size: given 0, expected an integer from 1 to 1048576 (samples)");
-  EXPECT_EQ(error_of("training: {recompute_granularity: selective}\n"),
-            "run.yaml:1:35: training.recompute_granularity: given selective, expected one of none, full");
+  EXPECT_EQ(
+      error_of("training: {recompute_granularity: some}\n"),
+      "run.yaml:1:35: training.recompute_granularity: given some, expected one of none, full, selective");
 }
 
 TEST(RunConfig, RefusesScalarsForListsAndListsForScalars) {

@@ -55,6 +55,34 @@ TEST(RunPlan, RefusesLayoutsOfLaterVersions) {
             "parallel.tensor_model_parallel_size = 2 is not available in this version; set it to 1");
 }
 
+TEST(RunPlan, TakesALossScaleForFp16Only) {
+  const auto scaled = [](RunConfig& config) {
+    config.precision.initial_loss_scale = 2;
+    config.precision.min_loss_scale = 4;
+    config.precision.hysteresis = 3;
+  };
+  EXPECT_EQ(error_of(scaled),
+            "3 problems in the configuration:\n"
+            "  precision.initial_loss_scale: given 2, expected nothing unless precision.dtype is fp16\n"
+            "  precision.min_loss_scale: given 4, expected nothing unless precision.dtype is fp16\n"
+            "  precision.hysteresis: given 3, expected nothing unless precision.dtype is fp16");
+  EXPECT_EQ(error_of([&](RunConfig& config) {
+              scaled(config);
+              config.precision.dtype = Precision::kFp16;
+            }),
+            "precision.initial_loss_scale: given 2, expected at least precision.min_loss_scale 4");
+}
+
+TEST(RunPlan, RecomputesLayersThatExist) {
+  EXPECT_EQ(error_of([](RunConfig& config) { config.training.recompute_num_layers = 2; }),
+            "training.recompute_num_layers: given 2, expected 0 with recompute_granularity none");
+  EXPECT_EQ(error_of([](RunConfig& config) {
+              config.training.recompute_granularity = RecomputeGranularity::kSelective;
+              config.training.recompute_num_layers = 13;
+            }),
+            "training.recompute_num_layers: given 13, expected at most model.num_layers 12");
+}
+
 TEST(RunPlan, RefusesSchedulesThatContradictThemselves) {
   EXPECT_EQ(error_of([](RunConfig& config) { config.optimizer.min_lr = 1; }),
             "optimizer.min_lr: given 1, expected at most optimizer.lr 0.0003");
