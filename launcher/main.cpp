@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", [] { return trireme::version_text(); });
   app.failure_message([](const CLI::App*, const CLI::Error& error) { return std::string(error.what()); });
 
-  trireme::Action action;
+  trireme::CommandAction action;
   trireme::add_prepare(app, action);
   trireme::add_tokenize(app, action);
   trireme::add_train(app, action);

@@ -101,7 +101,7 @@ void backward(Context& context, std::vector<std::pair<Variable, Tensor>> roots) 
     accumulate(context, entry.d_outputs[static_cast<size_t>(edge.output)], std::move(gradient));
   };
   for (auto& [variable, gradient] : roots) {
-    if (gradient.shape() != variable.value().shape())
+    if (variable.defined() && gradient.shape() != variable.value().shape())
       throw ShapeError(fmt::format("backward: a gradient of shape {} was given for a value of shape {}",
                                    to_string(gradient.shape()), to_string(variable.value().shape())));
     deliver(variable.edge_, std::move(gradient));

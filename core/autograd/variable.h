@@ -33,6 +33,8 @@ class Variable {
   static Variable leaf(Context& context, Tensor value);
 
   const Tensor& value() const { return value_; }
+  /// Gives the value away; the place in the graph stays, so it can still be a root of backward.
+  Tensor take_value() { return std::exchange(value_, Tensor()); }
   bool defined() const { return value_.defined(); }
   bool requires_grad() const { return edge_.function != nullptr; }
   /// Of a leaf, after backward; undefined when none arrived.

@@ -105,6 +105,15 @@ GptLayerBlock::GptLayerBlock(const GptConfig& config, int64_t index, nn::LayerBu
                               .bias = bias,
                               .init_std = residual_std});
   residual_ = builder.residual_add({name + "mlp.down", config.hidden_dropout});
+
+  attention_width_ = static_cast<double>(query_features);
+  matrix_size_ = static_cast<double>(config.hidden_size *
+                                     (2 * query_features + 2 * key_features +
+                                      (static_cast<int64_t>(up.size()) + 1) * config.ffn_hidden_size));
+}
+
+double GptLayerBlock::products_per_token(int64_t seq_length) const {
+  return matrix_size_ + attention_width_ * static_cast<double>(seq_length);
 }
 
 void GptLayerBlock::collect(std::vector<Parameter*>& parameters) {
@@ -152,7 +161,8 @@ Variable GptLayerBlock::run(Context& context, ForwardPass& pass, const Variable&
 GptHeadBlock::GptHeadBlock(const GptConfig& config, nn::LayerBuilder& builder, nn::VocabularyEmbedding* tied)
     : final_norm_(builder.norm(norm_spec(config, "final_norm"))),
       loss_(builder.vocabulary_loss(
-          {"head", config.vocab_size, config.hidden_size, config.init_method_std, tied})) {}
+          {"head", config.vocab_size, config.hidden_size, config.init_method_std, tied})),
+      matrix_size_(static_cast<double>(config.vocab_size * config.hidden_size)) {}
 
 void GptHeadBlock::collect(std::vector<Parameter*>& parameters) {
   final_norm_->collect(parameters);

@@ -13,6 +13,7 @@ class GptEmbeddingBlock final : public Block {
   void collect(std::vector<Parameter*>& parameters) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
+  double products_per_token(int64_t) const override { return 0; }
   nn::VocabularyEmbedding& word() { return *word_; }
 
  private:
@@ -28,12 +29,15 @@ class GptLayerBlock final : public Block {
   void collect(std::vector<Parameter*>& parameters) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
+  double products_per_token(int64_t seq_length) const override;
 
  private:
   Variable run(Context& context, ForwardPass& pass, const Variable& x);
 
   int64_t index_;  ///< in the whole model
   FeedForwardActivation activation_;
+  double matrix_size_ = 0;      ///< elements of all its matrices
+  double attention_width_ = 0;  ///< features of all heads
   std::unique_ptr<nn::ForkNorm> input_norm_;
   std::unique_ptr<nn::Linear> query_key_value_;
   std::unique_ptr<nn::SelfAttention> attention_;
@@ -52,11 +56,13 @@ class GptHeadBlock final : public Block {
   void collect_shared(std::vector<Parameter*>& parameters) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
+  double products_per_token(int64_t) const override { return matrix_size_; }
   Tensor logits(Context& context, const Tensor& x);
 
  private:
   std::unique_ptr<nn::Norm> final_norm_;
   std::unique_ptr<nn::VocabularyLoss> loss_;
+  double matrix_size_;
 };
 
 }  // namespace trireme

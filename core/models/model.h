@@ -16,6 +16,9 @@ class Block : public nn::Module {
  public:
   virtual std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                         const std::vector<Variable>& inputs) = 0;
+  /// Multiplications of the forward pass for one token of a sequence, over all ranks that share the block:
+  /// what stages of a pipeline are balanced by. Causal attention counts the half that is needed.
+  virtual double products_per_token(int64_t seq_length) const = 0;
 };
 
 /// A model family, as one rank would write it.

@@ -18,6 +18,7 @@ void DeferredWork::drain(Context& context) {
   for (Task& task : tasks) {
     task(context);
     task = nullptr;  // frees what it holds
+    if (context.progress) context.progress();
   }
 }
 

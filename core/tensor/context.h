@@ -13,7 +13,8 @@ struct Context;
 class KernelCache;  // defined by the kernels of the device (core/ops)
 
 /// Work that backward leaves for later: the gradients of weights. Holds the tensors it needs. Drained at once
-/// by default; a pipeline schedule that splits backward drains it when its turn comes.
+/// by default; a pipeline schedule that splits backward moves it out of the context and drains it when its
+/// turn comes.
 class DeferredWork {
  public:
   using Task = std::function<void(Context&)>;

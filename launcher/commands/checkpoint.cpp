@@ -119,7 +119,7 @@ ExitCode verify(const std::string& path) {
 
 }  // namespace
 
-void add_checkpoint(CLI::App& app, Action& action) {
+void add_checkpoint(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("checkpoint", "List, inspect and verify checkpoints");
   command.require_subcommand(1);
   const auto path = std::make_shared<std::string>();

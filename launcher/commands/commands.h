@@ -12,16 +12,16 @@ namespace trireme {
 
 /// What the chosen subcommand does once the command line is parsed. Throws Error; main prints it and exits
 /// with its code.
-using Action = std::function<ExitCode()>;
+using CommandAction = std::function<ExitCode()>;
 
 // Each adds its subcommand with its options and help, and sets `action` when it is chosen.
-void add_train(CLI::App& app, Action& action);
-void add_prepare(CLI::App& app, Action& action);
-void add_tokenize(CLI::App& app, Action& action);
-void add_evaluate(CLI::App& app, Action& action);
-void add_generate(CLI::App& app, Action& action);
-void add_config(CLI::App& app, Action& action);
-void add_checkpoint(CLI::App& app, Action& action);
-void add_doctor(CLI::App& app, Action& action);
+void add_train(CLI::App& app, CommandAction& action);
+void add_prepare(CLI::App& app, CommandAction& action);
+void add_tokenize(CLI::App& app, CommandAction& action);
+void add_evaluate(CLI::App& app, CommandAction& action);
+void add_generate(CLI::App& app, CommandAction& action);
+void add_config(CLI::App& app, CommandAction& action);
+void add_checkpoint(CLI::App& app, CommandAction& action);
+void add_doctor(CLI::App& app, CommandAction& action);
 
 }  // namespace trireme

@@ -29,7 +29,8 @@ ExitCode print(const RunFile& file, bool comments, bool json) {
   return ExitCode::kOk;
 }
 
-void add_text(CLI::App& parent, Action& action, const char* name, const char* help, std::string (*text)()) {
+void add_text(CLI::App& parent, CommandAction& action, const char* name, const char* help,
+              std::string (*text)()) {
   parent.add_subcommand(name, help)->callback([&action, text] {
     action = [text] {
       std::cout << text();
@@ -40,7 +41,7 @@ void add_text(CLI::App& parent, Action& action, const char* name, const char* he
 
 }  // namespace
 
-void add_config(CLI::App& app, Action& action) {
+void add_config(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("config", "Check, print and document run files");
   command.require_subcommand(1);
 

@@ -107,7 +107,7 @@ void print(const std::vector<Finding>& findings, bool json) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Action& action) {
+void add_doctor(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("doctor", "What this machine has, and what would trouble a run");
   const auto json = std::make_shared<bool>(false);
   const auto folder = std::make_shared<std::string>(".");

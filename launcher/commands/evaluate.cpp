@@ -39,16 +39,19 @@ ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
 
   agree_on_instruction_set(world);
   const RankPlacement placement = place_ranks(world);
-  Mesh mesh(world, config.parallel);
+  Mesh mesh(world, ParallelConfig{});  // every rank has the whole model and a part of the windows
   Context context;
   context.num_threads =
       config.training.num_threads > 0 ? static_cast<int>(config.training.num_threads) : placement.threads;
   omp_set_num_threads(context.num_threads);
   TrainedModel trained(context, config, step);
+  PipelineEngine engine(context, mesh, *trained.model,
+                        plan_stages(*trained.model, ParallelConfig{}, config.data.seq_length),
+                        make_schedule(PipelineSchedule::k1f1b, 1, 1, 1), config.precision.compute());
 
   const auto start = std::chrono::steady_clock::now();
-  const EvaluationResult result = evaluate(context, *trained.model, *source, mesh.data(),
-                                           config.training.micro_batch_size, config.training.eval_iters);
+  const EvaluationResult result =
+      evaluate(context, engine, mesh, *source, config.training.micro_batch_size, config.training.eval_iters);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (world.rank() == 0)
     fmt::print("{}\n", nlohmann::ordered_json{{"checkpoint", step},
@@ -63,7 +66,7 @@ ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app, Action& action) {
+void add_evaluate(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("evaluate", "Validation loss of a checkpoint, as JSON");
   command.footer(
       "Every validation window once (training.eval_iters limits that), alone or under mpirun.\n\n"

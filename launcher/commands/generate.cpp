@@ -84,7 +84,7 @@ ExitCode generate_text(const GenerateOptions& options) {
 
 }  // namespace
 
-void add_generate(CLI::App& app, Action& action) {
+void add_generate(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("generate", "Continue a text with a trained model");
   command.footer(
       "Prints the prompt and its continuation as it is made; ends at the end of a document.\n\n"

@@ -69,7 +69,7 @@ void check_options(const CLI::App& command, const DatasetOptions& options) {
 
 }  // namespace
 
-void add_prepare(CLI::App& app, Action& action) {
+void add_prepare(CLI::App& app, CommandAction& action) {
   CLI::App& command =
       *app.add_subcommand("prepare", "Make a tokenizer and token files (.bin/.idx) from text");
   const auto options = std::make_shared<DatasetOptions>();

@@ -47,7 +47,7 @@ ExitCode tokenize(const std::string& path, bool decode, SpecialTokens special) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, Action& action) {
+void add_tokenize(CLI::App& app, CommandAction& action) {
   CLI::App& command =
       *app.add_subcommand("tokenize", "Lines of text to JSON arrays of token ids, or back with --decode");
   const auto path = std::make_shared<std::string>();

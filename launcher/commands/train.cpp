@@ -10,7 +10,7 @@
 
 namespace trireme {
 
-void add_train(CLI::App& app, Action& action) {
+void add_train(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("train", "Train a model, or go on training it");
   command.footer(
       "Writes metrics.jsonl, config.yaml, checkpoints/ and tensorboard/ into training.output_dir, and goes "

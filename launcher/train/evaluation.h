@@ -1,8 +1,7 @@
 #pragma once
 
 #include "core/data/sample_source.h"
-#include "core/models/model.h"
-#include "parallel/comm/communicator.h"
+#include "parallel/pipeline/engine.h"
 
 namespace trireme {
 
@@ -11,9 +10,9 @@ struct EvaluationResult {
   int64_t tokens = 0;
 };
 
-/// Mean loss of the windows of `source`, each once, split over the ranks of `data`; `max_batches` > 0 takes
-/// so many micro-batches a rank. Nothing is recorded and dropout is off. Collective over `data`.
-EvaluationResult evaluate(Context& context, Model& model, const SampleSource& source, Communicator& data,
+/// Mean loss of the windows of `source`, each once, split over the data ranks of `mesh`; `max_batches` > 0
+/// takes so many micro-batches a rank. Nothing is recorded and dropout is off. Collective over the world.
+EvaluationResult evaluate(Context& context, PipelineEngine& engine, Mesh& mesh, const SampleSource& source,
                           int64_t micro_batch_size, int64_t max_batches);
 
 }  // namespace trireme

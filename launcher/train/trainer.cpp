@@ -49,9 +49,8 @@ bool Trainer::train_one_step() {
   const double lr = learning_rate(config_.optimizer, config_.training.train_iters, step);
   context_.trace.clear();
   const auto start = Clock::now();
-  const StepResult result = train_step_->run(
-      step, plan_.batch.micro_batches, [this] { return std::move(*prefetcher_->next()); }, lr,
-      stop_requested_());
+  const StepResult result = rank_->step().run(
+      step, [this] { return std::move(*prefetcher_->next()); }, lr, stop_requested_());
   const double seconds = seconds_since(start);
 
   state_.step = step;
@@ -72,7 +71,7 @@ StepReport Trainer::report_of(const StepResult& result, double lr, double second
   report.tokens_per_second = static_cast<double>(result.num_tokens) / seconds;
   report.step_seconds = seconds;
 
-  const FlopCount flops = flops_per_token(*model_, config_.model, config_.data.seq_length);
+  const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
   report.tflops = report.tokens_per_second * flops.full * 1e-12;
   if (total_peak_tflops_ > 0) {
     report.mfu = report.tflops / total_peak_tflops_;
@@ -91,7 +90,7 @@ StepReport Trainer::report_of(const StepResult& result, double lr, double second
 void Trainer::evaluate_now() {
   if (!validation_source_ || validation_source_->num_samples() == 0) return;
   const auto start = Clock::now();
-  const EvaluationResult result = evaluate(context_, *model_, *validation_source_, mesh_.data(),
+  const EvaluationResult result = evaluate(context_, rank_->engine(), rank_->mesh(), *validation_source_,
                                            config_.training.micro_batch_size, config_.training.eval_iters);
   if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens, seconds_since(start));
 }
@@ -99,7 +98,7 @@ void Trainer::evaluate_now() {
 void Trainer::save(bool last) {
   const auto start = Clock::now();
   try {
-    if (checkpoints_->save(context_, state_, *store_, optimizer_->state()))
+    if (checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()))
       say(fmt::format("step {}  checkpoint saved in {:.2f} s", state_.step, seconds_since(start)));
   } catch (const CheckpointError& error) {
     // A disk may have room again at a later save; the last one must succeed.

@@ -7,16 +7,12 @@
 #include "core/base/exit_code.h"
 #include "core/data/prefetcher.h"
 #include "core/data/sample_source.h"
-#include "core/models/model.h"
-#include "core/optim/optimizer.h"
 #include "launcher/config/plan.h"
 #include "launcher/train/rank_placement.h"
 #include "launcher/train/step_report.h"
 #include "launcher/train/telemetry.h"
 #include "parallel/checkpoint/checkpoint_store.h"
-#include "parallel/data_parallel/gradient_buckets.h"
-#include "parallel/mesh/mesh.h"
-#include "parallel/step/train_step.h"
+#include "parallel/step/training_rank.h"
 
 namespace trireme {
 
@@ -37,14 +33,14 @@ class Trainer {
   ExitCode run();
 
   int64_t step() const { return state_.step; }  ///< optimizer steps done, restored ones included
-  const ParameterStore& parameters() const { return *store_; }
+  const ParameterStore& parameters() const { return rank_->store(); }
 
  private:
   void prepare_context();
-  void build_model();
   void open_data();
+  void build_model();
   void restore();
-  void prepare_step();
+  void start_data();
   void start_outputs();
   void measure_peak();
   void print_start();
@@ -65,15 +61,10 @@ class Trainer {
   RankPlacement placement_;
   std::string instruction_set_;
   Context context_;
-  Mesh mesh_;
   std::unique_ptr<SampleSource> training_source_;
   std::unique_ptr<SampleSource> validation_source_;  ///< null: no validation data
-  std::unique_ptr<Model> model_;
-  std::unique_ptr<ParameterStore> store_;
-  std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<GradientBuckets> buckets_;
+  std::unique_ptr<TrainingRank> rank_;
   std::unique_ptr<CheckpointStore> checkpoints_;
-  std::unique_ptr<TrainStep> train_step_;
   std::unique_ptr<Prefetcher> prefetcher_;
   std::unique_ptr<Telemetry> telemetry_;  ///< rank 0
   TrainingState state_;

@@ -14,7 +14,6 @@
 #include "launcher/train/peak.h"
 #include "launcher/train/run_state.h"
 #include "launcher/train/trainer.h"
-#include "parallel/step/micro_batches.h"
 
 namespace trireme {
 
@@ -24,13 +23,12 @@ Trainer::Trainer(RunConfig config, Communicator& world, std::function<bool()> st
       world_(world),
       stop_requested_(std::move(stop_requested)),
       placement_(place_ranks(world)),
-      instruction_set_(agree_on_instruction_set(world)),
-      mesh_(world, config_.parallel) {
+      instruction_set_(agree_on_instruction_set(world)) {
   prepare_context();
   open_data();
   build_model();
   restore();
-  prepare_step();
+  start_data();
   start_outputs();
   measure_peak();
 }
@@ -51,27 +49,38 @@ void Trainer::open_data() {
 
 void Trainer::build_model() {
   nn::PlainLayerBuilder builder;
-  model_ = make_gpt(context_, config_.model, builder);
-  check_memory(estimate_memory(config_, model_->num_parameters()), placement_.ranks_on_host);
-  const ParameterLayout layout(model_->parameters(), config_.precision);
-  store_ =
-      std::make_unique<ParameterStore>(context_, layout, std::vector<FlatRange>{{0, layout.num_elements()}},
-                                       flat_memory(context_, mesh_.data(), 0));
-  store_->initialize(context_, static_cast<uint64_t>(config_.training.seed));
-  optimizer_ = make_optimizer(context_, config_.optimizer, *store_);
+  const std::unique_ptr<Model> whole = make_gpt(context_, config_.model, builder);  // takes no memory
+  check_memory(estimate_memory(config_, whole->num_parameters()), placement_.ranks_on_host);
+  const TrainingConfig& training = config_.training;
+  const auto seed = static_cast<uint64_t>(training.seed);
+  rank_ = std::make_unique<TrainingRank>(
+      context_, world_,
+      RankOptions{.model = config_.model,
+                  .parallel = config_.parallel,
+                  .precision = config_.precision,
+                  .optimizer = config_.optimizer,
+                  .step = {.clip_grad = config_.optimizer.clip_grad,
+                           .seed = seed,
+                           .recompute = training.recompute(),
+                           .replica_check_interval = config_.parallel.replica_check_interval},
+                  .micro_batch_size = training.micro_batch_size,
+                  .global_batch_size = training.global_batch_size,
+                  .seq_length = config_.data.seq_length,
+                  .seed = seed});
 }
 
 void Trainer::restore() {
   state_ = initial_state(plan_, *training_source_, world_);
   const TrainingState fresh = state_;
-  checkpoints_ = std::make_unique<CheckpointStore>(config_.training.output_dir + "/checkpoints", world_,
-                                                   config_.checkpoint, fresh.run_id, model_->parameters());
+  checkpoints_ =
+      std::make_unique<CheckpointStore>(config_.training.output_dir + "/checkpoints", world_,
+                                        config_.checkpoint, fresh.run_id, rank_->model().parameters());
   const std::string& resume = config_.training.resume;
   std::optional<TrainingState> restored;
   if (resume == "auto")
-    restored = checkpoints_->restore_newest(context_, fresh, *store_, optimizer_->state());
+    restored = checkpoints_->restore_newest(context_, fresh, rank_->store(), rank_->optimizer().state());
   else if (resume != "never")
-    restored = checkpoints_->restore(context_, resume, fresh, *store_, optimizer_->state());
+    restored = checkpoints_->restore(context_, resume, fresh, rank_->store(), rank_->optimizer().state());
   if (restored) {
     state_.step = restored->step;
     state_.tokens = restored->tokens;
@@ -80,18 +89,9 @@ void Trainer::restore() {
   }
 }
 
-void Trainer::prepare_step() {
-  buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_.data(),
-                                               static_cast<int64_t>(config_.parallel.bucket_size_mb * 1e6));
-  const StepOptions options{.clip_grad = config_.optimizer.clip_grad,
-                            .seed = static_cast<uint64_t>(config_.training.seed),
-                            .recompute = config_.training.recompute()};
-  train_step_ =
-      std::make_unique<TrainStep>(context_, mesh_, *model_, *store_, *optimizer_, *buckets_, options);
-
-  const StepSamples samples{config_.training.global_batch_size, config_.training.micro_batch_size,
-                            static_cast<int>(plan_.batch.data_ranks)};
-  const auto next_samples = [samples, rank = mesh_.data().rank(), consumed = state_.samples,
+void Trainer::start_data() {
+  const auto next_samples = [samples = rank_->samples(), rank = rank_->mesh().data().rank(),
+                             consumed = state_.samples,
                              index = int64_t{0}]() mutable -> std::optional<std::vector<int64_t>> {
     std::vector<int64_t> numbers = samples.micro_batch(consumed, rank, index);
     if (++index == samples.num_micro_batches()) {
@@ -127,13 +127,13 @@ void Trainer::measure_peak() {
 }
 
 void Trainer::print_start() {
-  const MemoryEstimate memory = estimate_memory(config_, model_->num_parameters());
-  const FlopCount flops = flops_per_token(*model_, config_.model, config_.data.seq_length);
+  const MemoryEstimate memory = estimate_memory(config_, rank_->model().num_parameters());
+  const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
   say(fmt::format("ranks: {} on {} {}, {} {} each, {}", world_.size(), placement_.num_hosts,
                   placement_.num_hosts == 1 ? "host" : "hosts", context_.num_threads,
                   context_.num_threads == 1 ? "thread" : "threads", instruction_set_));
   say(fmt::format("model: {} parameters, {:.1f} MFLOP a token (6 N + 12 L d T; causal {:.1f})",
-                  count_text(static_cast<double>(model_->num_parameters())), flops.full * 1e-6,
+                  count_text(static_cast<double>(rank_->model().num_parameters())), flops.full * 1e-6,
                   flops.causal * 1e-6));
   say(fmt::format(
       "memory of a rank, predicted: {} (weights {}, gradients {}, optimizer {}, activations about {})",

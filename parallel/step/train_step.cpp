@@ -1,27 +1,62 @@
 #include "parallel/step/train_step.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
 #include "core/base/error.h"
-#include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/optim/clip.h"
 #include "parallel/data_parallel/replicas.h"
+#include "parallel/mesh/planted_bug.h"
 
 namespace trireme {
+namespace {
 
-TrainStep::TrainStep(Context& context, Mesh& mesh, Model& model, ParameterStore& store, Optimizer& optimizer,
-                     GradientBuckets& buckets, const StepOptions& options)
+/// Adds up gradients of which other ranks than data-parallel ones hold a part.
+void sum_partial_gradients(Mesh& mesh, ParameterStore& store) {
+  const ParameterLayout& layout = store.layout();
+  for (size_t i = layout.num_whole(); i < layout.parameters().size(); ++i) {
+    const auto& pieces = layout.parameters()[i]->pieces;
+    for (size_t piece = 0; piece < pieces.size(); ++piece) {
+      const FlatRange range = layout.piece_range(i, piece);
+      for (const auto& [id, placement] : pieces[piece].placement) {
+        if (!placement.partial_gradient()) continue;
+        const Axis axis = static_cast<Axis>(id);
+        Communicator& group = axis == Axis::kPipeline ? *mesh.ends()
+                              : placement.copies > 1  ? mesh.neighbours(axis, placement.copies)
+                                                      : mesh.axis(axis);
+        group.all_reduce(store.gradients().slice(0, range.begin, range.length()), ReduceOp::kSum);
+      }
+    }
+  }
+}
+
+/// This rank's share of the squared global norm.
+double squared_gradient_norm(Context& context, ParameterStore& store, Mesh& mesh) {
+  double sum = 0;
+  for (const Parameter* parameter : store.parameters())
+    for (size_t i = 0; i < parameter->pieces.size(); ++i)
+      if (mesh.counted_here(parameter->pieces[i]))
+        sum += ops::sum_of_squares(context, parameter->piece(parameter->gradient, i));
+  return sum / mesh.data().size();
+}
+
+}  // namespace
+
+TrainStep::TrainStep(Context& context, Mesh& mesh, PipelineEngine& engine, ParameterStore& store,
+                     Optimizer& optimizer, GradientBuckets& buckets, const PrecisionConfig& precision,
+                     const StepOptions& options)
     : context_(context),
       mesh_(mesh),
-      model_(model),
+      engine_(engine),
       store_(store),
       optimizer_(optimizer),
       buckets_(buckets),
-      options_(options) {
-  check_replicas(store_, mesh_.data());
+      precision_(precision),
+      options_(options),
+      scaler_(precision) {
   context_.progress = [this] { mesh_.world().progress(); };
 }
 
@@ -29,102 +64,144 @@ TrainStep::~TrainStep() {
   context_.progress = nullptr;
 }
 
-StepResult TrainStep::run(int64_t step, int64_t num_micro_batches, const NextBatch& next, double lr,
-                          bool signal_pending) {
+StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool signal_pending) {
   mesh_.set_step(step);
+  check_replicas_if_due(step);
   StepResult result;
-  std::vector<Batch> batches;
-  {
-    const TraceSpan span(context_.trace, "phase/data");
-    for (int64_t i = 0; i < num_micro_batches; ++i) {
-      batches.push_back(next());
-      result.num_targets += batches.back().num_targets;
-      result.num_tokens += batches.back().num_samples() * batches.back().length();
-    }
-    Tensor counts = context_.workspace({2}, DType::kInt64);
-    counts.data<int64_t>()[0] = result.num_targets;
-    counts.data<int64_t>()[1] = result.num_tokens;
-    mesh_.data().all_reduce(counts, ReduceOp::kSum);
-    result.num_targets = counts.data<int64_t>()[0];
-    result.num_tokens = counts.data<int64_t>()[1];
-  }
+  result.loss_scale = scaler_.scale();
+  const std::vector<Batch> batches = fetch(next, result);
   if (result.num_targets == 0)
     throw DataError(fmt::format("step {}: the global batch has no target token that counts", step));
 
-  double loss_sum = 0;
+  std::vector<ForwardPass> passes = make_passes(step, batches, result);
   {
     const TraceSpan span(context_.trace, "phase/forward_backward");
     store_.begin_accumulation();
-    loss_sum = forward_backward(step, batches, result.num_targets, true);
+    engine_.run(passes, [](const std::vector<Parameter*>&) {});
   }
   {
     const TraceSpan span(context_.trace, "phase/reduction");
+    sum_partial_gradients(mesh_, store_);
+    buckets_.arm();
     buckets_.finish(context_);
-    Tensor agreed = context_.workspace({2}, DType::kFloat64);
-    agreed.data<double>()[0] = loss_sum;
-    agreed.data<double>()[1] = signal_pending ? 1.0 : 0.0;
-    mesh_.world().all_reduce(agreed, ReduceOp::kSum);
-    result.loss = agreed.data<double>()[0] / static_cast<double>(result.num_targets);
-    result.stop_requested = agreed.data<double>()[1] > 0;
+    agree(engine_.share_of(passes), signal_pending, result);
   }
   const TraceSpan span(context_.trace, "phase/optimizer");
-  // The summed gradients are the same bits on every rank, so all ranks take the same decision.
-  result.grad_norm = gradient_norm(context_, store_);
-  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
-    explain_divergence(step, batches, result.num_targets, result.loss, result.grad_norm);
-  optimizer_.step(context_, store_, lr, step, clip_factor(result.grad_norm, options_.clip_grad));
+  // Every rank has the same sums, so all take the same decision.
+  const bool may_skip = this->may_skip();
+  result.skipped = !scaler_.update(std::isfinite(result.loss) && std::isfinite(result.grad_norm));
+  result.num_skipped = scaler_.num_skipped();
+  if (result.skipped) {
+    if (!may_skip) explain_divergence(step, batches, result);
+    return result;
+  }
+  optimizer_.step(context_, store_, lr, step - result.num_skipped,
+                  clip_factor(result.grad_norm, options_.clip_grad) / result.loss_scale);
   return result;
 }
 
-double TrainStep::forward_backward(int64_t step, const std::vector<Batch>& batches, int64_t num_targets,
-                                   bool reduce) {
-  double loss_sum = 0;
-  for (size_t i = 0; i < batches.size(); ++i) {
-    if (reduce && i + 1 == batches.size()) buckets_.arm();
-    ForwardPass pass{.batch = batches[i],
-                     .seed = options_.seed,
-                     .step = step,
-                     .loss_scale = 1.0 / static_cast<double>(num_targets),
-                     .recompute = options_.recompute};
-    const Variable loss = model_.loss(context_, pass);
-    loss_sum += pass.loss_sum;
-    Tensor one = context_.workspace(loss.value().shape(), loss.value().dtype());
-    ops::fill(context_, one, 1.0);
-    backward(context_, {{loss, one}});
-  }
-  return loss_sum;
+void TrainStep::check_replicas_if_due(int64_t step) {
+  const int64_t interval = options_.replica_check_interval;
+  if (replicas_checked_ && (interval == 0 || (step - 1) % interval != 0)) return;
+  check_replicas(store_, mesh_.data());
+  replicas_checked_ = true;
 }
 
-void TrainStep::explain_divergence(int64_t step, const std::vector<Batch>& batches, int64_t num_targets,
-                                   double loss, double grad_norm) {
-  // The sums hide whose gradient it was. Nothing has been updated yet, so each rank runs its micro-batches
-  // again, without a reduction, and looks.
+std::vector<Batch> TrainStep::fetch(const NextBatch& next, StepResult& result) {
+  const TraceSpan span(context_.trace, "phase/data");
+  std::vector<Batch> batches;
+  Tensor counts = context_.zeros({2}, DType::kInt64, MemoryCategory::kWorkspace);
+  int64_t* count = counts.data<int64_t>();
+  for (int i = 0; i < engine_.schedule().num_micro_batches; ++i) {
+    batches.push_back(next());
+    count[0] += batches.back().num_targets;
+    count[1] += batches.back().num_samples() * batches.back().length();
+  }
+  mesh_.data().all_reduce(counts, ReduceOp::kSum);
+  result.num_targets = count[0];
+  result.num_tokens = count[1];
+  return batches;
+}
+
+std::vector<ForwardPass> TrainStep::make_passes(int64_t step, const std::vector<Batch>& batches,
+                                                const StepResult& result) const {
+  const double num_micro_batches = static_cast<double>(batches.size());
+  std::vector<ForwardPass> passes;
+  for (const Batch& batch : batches) {
+    double loss_scale = result.loss_scale / static_cast<double>(result.num_targets);
+    if (planted(Bug::kLossScaledTwice)) loss_scale /= num_micro_batches;
+    if (planted(Bug::kMicroBatchAveraging))
+      loss_scale = result.loss_scale / (static_cast<double>(batch.num_targets) * num_micro_batches *
+                                        mesh_.shape().size(Axis::kData));
+    passes.push_back({.batch = batch,
+                      .seed = options_.seed,
+                      .step = step,
+                      .loss_scale = loss_scale,
+                      .recompute = options_.recompute});
+  }
+  return passes;
+}
+
+void TrainStep::agree(const LossSum& share, bool signal_pending, StepResult& result) {
+  Tensor sums = context_.workspace({3}, DType::kFloat64);
+  double* sum = sums.data<double>();
+  sum[0] = share.sum;
+  sum[1] = squared_gradient_norm(context_, store_, mesh_);
+  sum[2] = signal_pending ? 1.0 : 0.0;
+  mesh_.world().all_reduce(sums, ReduceOp::kSum);
+  result.loss = sum[0] / static_cast<double>(result.num_targets);
+  result.grad_norm = std::sqrt(sum[1]) / result.loss_scale;
+  result.stop_requested = sum[2] > 0;
+}
+
+bool TrainStep::may_skip() const {
+  const bool scale_can_fall = precision_.dtype == Precision::kFp16 && precision_.loss_scale == 0 &&
+                              scaler_.scale() > precision_.min_loss_scale;
+  return scale_can_fall || scaler_.num_skipped_in_row() < options_.max_skipped_steps;
+}
+
+std::string TrainStep::first_bad_gradient() const {
+  // Backward meets the last parameter of the forward pass first.
+  for (const Parameter* parameter : store_.parameters()) {
+    const int64_t bad = ops::count_non_finite(context_, parameter->gradient);
+    if (bad > 0)
+      return fmt::format("first non-finite gradient {} ({} of {} values)", parameter->name, bad,
+                         parameter->gradient.num_elements());
+  }
+  return "";
+}
+
+void TrainStep::explain_divergence(int64_t step, const std::vector<Batch>& batches,
+                                   const StepResult& result) {
+  // The sums hide whose gradient it was. Nothing has been updated yet, so all ranks run their micro-batches
+  // again, one by one and without a reduction, and each looks at its own gradients.
+  std::vector<ForwardPass> passes = make_passes(step, batches, result);
   std::string mine;
-  for (size_t i = 0; i < batches.size() && mine.empty(); ++i) {
+  for (size_t i = 0; i < passes.size(); ++i) {
     store_.begin_accumulation();
-    const double loss_sum = forward_backward(step, {batches[i]}, num_targets, false);
+    engine_.run_one(passes[i]);
     store_.finish_accumulation(context_);
-    // Backward meets the last parameter of the forward pass first.
-    for (const Parameter* parameter : store_.parameters()) {
-      const int64_t bad = ops::count_non_finite(context_, parameter->gradient);
-      if (bad == 0) continue;
-      mine = fmt::format("micro-batch {}: loss sum {}, first non-finite gradient {} ({} of {} values)", i,
-                         loss_sum, parameter->name, bad, parameter->gradient.num_elements());
-      break;
-    }
-    if (mine.empty() && !std::isfinite(loss_sum))
-      mine = fmt::format("micro-batch {}: loss sum {}, gradients finite", i, loss_sum);
+    std::vector<std::string> bad;
+    if (engine_.is_last_stage() && !std::isfinite(passes[i].loss_sum))
+      bad.push_back(fmt::format("loss sum {}", passes[i].loss_sum));
+    if (const std::string gradient = first_bad_gradient(); !gradient.empty()) bad.push_back(gradient);
+    if (mine.empty() && !bad.empty()) mine = fmt::format("micro-batch {}: {}", i, fmt::join(bad, ", "));
   }
   std::string found;
   const std::vector<std::string> all = mesh_.world().gather_bytes(mine);
   for (size_t rank = 0; rank < all.size(); ++rank)
     if (!all[rank].empty()) found += fmt::format("\n  rank {}, {}", rank, all[rank]);
   if (found.empty()) found = "\n  every rank's own gradients are finite: their sum overflows";
-  throw Error(ExitCode::kDiverged,
-              fmt::format("training diverged at step {}: loss {}, gradient norm {}; nothing was updated.{}\n"
-                          "Restart from the last checkpoint with a lower lr, more lr_warmup_iters or a "
-                          "smaller clip_grad, and look at the data of these samples",
-                          step, loss, grad_norm, found));
+  const std::string skipped =
+      scaler_.num_skipped_in_row() > 1
+          ? fmt::format(" after {} skipped steps in a row", scaler_.num_skipped_in_row() - 1)
+          : "";
+  throw Error(
+      ExitCode::kDiverged,
+      fmt::format("training diverged at step {}{}: loss {}, gradient norm {}; nothing was updated.{}\n"
+                  "Restart from the last checkpoint with a lower lr, more lr_warmup_iters or a "
+                  "smaller clip_grad, and look at the data of these samples",
+                  step, skipped, result.loss, result.grad_norm, found));
 }
 
 }  // namespace trireme

@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "core/models/model.h"
+#include "core/optim/loss_scaler.h"
 #include "core/optim/optimizer.h"
 #include "parallel/data_parallel/gradient_buckets.h"
 #include "parallel/mesh/mesh.h"
+#include "parallel/pipeline/engine.h"
 
 namespace trireme {
 
@@ -15,11 +16,18 @@ struct StepOptions {
   double clip_grad = 1.0;  ///< largest global gradient norm; 0: no clipping
   uint64_t seed = 0;       ///< of dropout
   RecomputeOptions recompute;
+  /// Steps in a row whose loss or gradients may be not finite, and so are skipped, before the run stops. A
+  /// dynamic loss scale (fp16) may skip more: until it has fallen to its least.
+  int64_t max_skipped_steps = 0;
+  int64_t replica_check_interval = 0;  ///< steps; 0: before the first one only
 };
 
 struct StepResult {
   double loss = 0;              ///< mean over the targets of the global batch, nats
-  double grad_norm = 0;         ///< before clipping
+  double grad_norm = 0;         ///< before clipping, unscaled
+  double loss_scale = 1;        ///< of this step
+  bool skipped = false;         ///< nothing was updated: the loss or a gradient was not finite
+  int64_t num_skipped = 0;      ///< steps of the run so far
   int64_t num_targets = 0;      ///< of the global batch
   int64_t num_tokens = 0;       ///< of the global batch
   bool stop_requested = false;  ///< a rank had a signal pending
@@ -33,31 +41,46 @@ class TrainStep {
  public:
   using NextBatch = std::function<Batch()>;
 
-  /// Everything must outlive the step. Collective: compares the ranks' parameters once, bit by bit.
-  TrainStep(Context& context, Mesh& mesh, Model& model, ParameterStore& store, Optimizer& optimizer,
-            GradientBuckets& buckets, const StepOptions& options);
+  /// Everything must outlive the step.
+  TrainStep(Context& context, Mesh& mesh, PipelineEngine& engine, ParameterStore& store, Optimizer& optimizer,
+            GradientBuckets& buckets, const PrecisionConfig& precision, const StepOptions& options);
   ~TrainStep();
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
-  /// `step` counts from 1; `next` is called num_micro_batches times, at the start. Throws Error with exit
-  /// code 77 before anything is updated when the loss or a gradient is not finite, naming parameter, rank and
-  /// micro-batch.
-  StepResult run(int64_t step, int64_t num_micro_batches, const NextBatch& next, double lr,
-                 bool signal_pending);
+  /// `step` counts from 1, skipped ones included; `next` is called once for every micro-batch of the engine's
+  /// schedule, at the start: ranks that differ in their data coordinate only get different ones. Before the
+  /// first step, and every replica_check_interval steps, the replicas are compared bit by bit. Throws Error
+  /// with exit code 77 when more steps were not finite than the options allow, naming parameter, rank and
+  /// micro-batch; that step has updated nothing.
+  StepResult run(int64_t step, const NextBatch& next, double lr, bool signal_pending);
+
+  /// Loss scale and skipped steps: to be saved with the run, for the optimizer counts applied steps only.
+  const LossScaler& scaler() const { return scaler_; }
+  void restore(LossScaler scaler) { scaler_ = std::move(scaler); }
 
  private:
-  double forward_backward(int64_t step, const std::vector<Batch>& batches, int64_t num_targets, bool reduce);
-  [[noreturn]] void explain_divergence(int64_t step, const std::vector<Batch>& batches, int64_t num_targets,
-                                       double loss, double grad_norm);
+  void check_replicas_if_due(int64_t step);
+  std::vector<Batch> fetch(const NextBatch& next, StepResult& result);
+  std::vector<ForwardPass> make_passes(int64_t step, const std::vector<Batch>& batches,
+                                       const StepResult& result) const;
+  /// Sums loss, squared norm and signals over all ranks.
+  void agree(const LossSum& share, bool signal_pending, StepResult& result);
+  bool may_skip() const;
+  std::string first_bad_gradient() const;
+  [[noreturn]] void explain_divergence(int64_t step, const std::vector<Batch>& batches,
+                                       const StepResult& result);
 
   Context& context_;
   Mesh& mesh_;
-  Model& model_;
+  PipelineEngine& engine_;
   ParameterStore& store_;
   Optimizer& optimizer_;
   GradientBuckets& buckets_;
+  PrecisionConfig precision_;
   StepOptions options_;
+  LossScaler scaler_;
+  bool replicas_checked_ = false;
 };
 
 }  // namespace trireme

@@ -12,13 +12,8 @@
 #include <optional>
 
 #include "core/data/sample_source.h"
-#include "core/models/registry.h"
-#include "core/nn/plain_layer_builder.h"
-#include "core/optim/optimizer.h"
 #include "launcher/commands/world.h"
-#include "parallel/data_parallel/gradient_buckets.h"
-#include "parallel/step/micro_batches.h"
-#include "parallel/step/train_step.h"
+#include "parallel/step/training_rank.h"
 #include "tests/bench/gemm_rate.h"
 
 namespace trireme::bench {
@@ -64,19 +59,16 @@ GptConfig model_config(const Options& options) {
 /// tokens.
 class Trainer {
  public:
-  Trainer(const Options& options, Communicator& world) : options_(options), mesh_(world, ParallelConfig{}) {
+  Trainer(const Options& options, Communicator& world) : options_(options) {
     context_.num_threads = options.threads;
-    precision_.dtype = options.dtype == "bf16" ? Precision::kBf16 : Precision::kFp32;
-    config_ = model_config(options);
+    rank_options_.model = model_config(options);
+    rank_options_.precision.dtype = options.dtype == "bf16" ? Precision::kBf16 : Precision::kFp32;
+    rank_options_.micro_batch_size = options.batch;
+    rank_options_.global_batch_size = options.batch * world.size();
+    rank_options_.seq_length = options.length;
+    rank_options_.seed = rank_options_.step.seed = kSeed;
     measure_gemms();
-    model_ = make_gpt(context_, config_, builder_);
-    const ParameterLayout layout(model_->parameters(), precision_);
-    store_.emplace(context_, layout, std::vector<FlatRange>{{0, layout.num_elements()}},
-                   flat_memory(context_, mesh_.data(), 0));
-    store_->initialize(context_, kSeed);
-    optimizer_ = make_optimizer(context_, OptimizerConfig{}, *store_);
-    buckets_.emplace(*store_, mesh_.data(), static_cast<int64_t>(ParallelConfig{}.bucket_size_mb * 1e6));
-    step_.emplace(context_, mesh_, *model_, *store_, *optimizer_, *buckets_, StepOptions{.seed = kSeed});
+    rank_.emplace(context_, world, rank_options_);
     DataConfig data;
     data.source = DataSource::kSynthetic;
     data.seq_length = options.length;
@@ -88,20 +80,20 @@ class Trainer {
   };
   /// The batch is made before the clock starts.
   Result step() {
-    const StepSamples samples{options_.batch * mesh_.data().size(), options_.batch, mesh_.data().size()};
-    const auto numbers = samples.micro_batch(num_steps_ * samples.global_batch_size, mesh_.data().rank(), 0);
+    const auto numbers = rank_->samples().micro_batch(num_steps_ * rank_options_.global_batch_size,
+                                                      rank_->mesh().data().rank(), 0);
     Batch batch = source_->make_batch(context_.allocator, numbers);
     ++num_steps_;
     const auto start = std::chrono::steady_clock::now();
-    const StepResult result = step_->run(
-        num_steps_, 1, [&] { return std::move(batch); }, 3e-4, false);
+    const StepResult result = rank_->step().run(
+        num_steps_, [&] { return std::move(batch); }, 3e-4, false);
     return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), result.loss};
   }
 
   /// Called before and after the steps: the better one stands, for the neighbours on the host come and go.
   void measure_gemms() {
-    const double rate =
-        measure_gemm_rate(context_, config_, options_.batch * options_.length, precision_.compute());
+    const double rate = measure_gemm_rate(context_, rank_options_.model, options_.batch * options_.length,
+                                          rank_options_.precision.compute());
     gemm_rate_ = std::max(gemm_rate_, rate);
   }
   double gemm_rate() const { return gemm_rate_; }
@@ -111,17 +103,10 @@ class Trainer {
   static constexpr uint64_t kSeed = 1234;
 
   Options options_;
-  Mesh mesh_;
+  RankOptions rank_options_;
   Context context_;
-  GptConfig config_;
-  PrecisionConfig precision_;
   double gemm_rate_ = 0;
-  nn::PlainLayerBuilder builder_;
-  std::unique_ptr<Model> model_;
-  std::optional<ParameterStore> store_;
-  std::unique_ptr<Optimizer> optimizer_;
-  std::optional<GradientBuckets> buckets_;
-  std::optional<TrainStep> step_;
+  std::optional<TrainingRank> rank_;
   std::unique_ptr<SampleSource> source_;
   int64_t num_steps_ = 0;
 };

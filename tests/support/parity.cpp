@@ -7,13 +7,10 @@
 #include <cmath>
 #include <memory>
 
-#include "core/models/registry.h"
-#include "core/nn/plain_layer_builder.h"
-#include "core/optim/optimizer.h"
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/thread_communicator.h"
-#include "parallel/step/micro_batches.h"
-#include "parallel/step/train_step.h"
+#include "parallel/step/training_rank.h"
+#include "tests/support/global_tensors.h"
 
 namespace trireme::testing {
 namespace {
@@ -47,25 +44,6 @@ Batch make_batch(Context& context, const std::vector<int64_t>& samples) {
   return batch;
 }
 
-template <class T>
-double as_double(T value) {
-  if constexpr (std::is_same_v<T, double>) {
-    return value;
-  } else {
-    return static_cast<double>(static_cast<float>(value));
-  }
-}
-
-std::vector<double> to_doubles(const Tensor& tensor) {
-  std::vector<double> values(static_cast<size_t>(tensor.num_elements()));
-  dispatch_floating(tensor.dtype(), [&](auto type) {
-    using T = decltype(type);
-    std::transform(tensor.data<T>(), tensor.data<T>() + values.size(), values.begin(),
-                   [](T value) { return as_double(value); });
-  });
-  return values;
-}
-
 double largest(const std::vector<double>& values) {
   double result = 0;
   for (const double value : values) result = std::max(result, std::isnan(value) ? INFINITY : std::abs(value));
@@ -95,6 +73,20 @@ TensorError worst(const std::vector<std::vector<double>>& tensors,
 
 bool is_key_bias(const std::string& name) {
   return name.find("attention.key.bias") != std::string::npos;
+}
+
+RankOptions options_of(const ParityRun& run) {
+  RankOptions options;
+  options.model = run.model;
+  options.parallel = run.parallel;
+  options.parallel.bucket_size_mb = static_cast<double>(run.bucket_bytes) * 1e-6;
+  options.precision.dtype = run.precision;
+  options.step = {.clip_grad = 1.0, .seed = 5, .recompute = run.recompute};
+  options.micro_batch_size = run.micro_batch_size;
+  options.global_batch_size = run.global_batch_size;
+  options.seq_length = kLength;
+  options.seed = 1;
+  return options;
 }
 
 GptConfig tiny() {
@@ -133,49 +125,26 @@ GptConfig parity_llama() {
 
 ParityTrace train(Communicator& world, const ParityRun& run) {
   Context context;
-  Mesh mesh(world, ParallelConfig{});
-  nn::PlainLayerBuilder builder;
-  const std::unique_ptr<Model> model = make_gpt(context, run.model, builder);
-  PrecisionConfig precision;
-  precision.dtype = run.precision;
-  const ParameterLayout layout(model->parameters(), precision);
-  ParameterStore store(context, layout, {{0, layout.num_elements()}}, flat_memory(context, mesh.data(), 0));
-  store.initialize(context, 1);
-  const std::unique_ptr<Optimizer> optimizer = make_optimizer(context, OptimizerConfig{}, store);
-  GradientBuckets buckets(store, mesh.data(), run.bucket_bytes);
-  TrainStep step(context, mesh, *model, store, *optimizer, buckets,
-                 {.clip_grad = 1.0, .seed = 5, .recompute = run.recompute});
-
-  const StepSamples samples{run.global_batch_size, run.micro_batch_size, mesh.data().size()};
+  TrainingRank rank(context, world, options_of(run));
+  GlobalTensors whole(context, world, rank);
   ParityTrace trace;
-  const auto for_each_piece = [&](const std::function<void(const Parameter&, size_t)>& visit) {
-    for (const Parameter* parameter : store.parameters())
-      for (size_t i = 0; i < parameter->pieces.size(); ++i) visit(*parameter, i);
-  };
-  for_each_piece(
-      [&](const Parameter& parameter, size_t i) { trace.names.push_back(parameter.pieces[i].name); });
+  trace.names = whole.names();
   for (int64_t number = 1; number <= run.num_steps; ++number) {
     int64_t index = 0;
     const auto next = [&] {
-      return make_batch(
-          context, samples.micro_batch((number - 1) * run.global_batch_size, mesh.data().rank(), index++));
+      return make_batch(context, rank.samples().micro_batch((number - 1) * run.global_batch_size,
+                                                            rank.mesh().data().rank(), index++));
     };
-    const StepResult result = step.run(number, samples.num_micro_batches(), next, run.lr, false);
-    ParityStep& record = trace.steps.emplace_back();
-    record.loss = result.loss;
-    record.grad_norm = result.grad_norm;
-    for_each_piece([&](const Parameter& parameter, size_t i) {
-      record.gradients.push_back(to_doubles(parameter.piece(parameter.gradient, i)));
-    });
+    const StepResult result = rank.step().run(number, next, run.lr, false);
+    trace.steps.push_back({result.loss, result.grad_norm, whole.gradients()});
   }
-  for_each_piece([&](const Parameter& parameter, size_t i) {
-    trace.weights.push_back(to_doubles(parameter.piece(parameter.master, i)));
-  });
+  trace.weights = whole.weights();
   return trace;
 }
 
 ParityTrace train_alone(ParityRun run) {
   run.micro_batch_size = run.global_batch_size;
+  run.parallel = {};
   comm::LocalCommunicator world;
   return train(world, run);
 }

@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "core/models/gpt_config.h"
+#include "core/nn/recompute.h"
 #include "core/optim/optimizer_config.h"
 #include "parallel/comm/communicator.h"
+#include "parallel/mesh/parallel_config.h"
 
 namespace trireme::testing {
 
-/// A short training run of a tiny model on made-up data, the same for every number of ranks.
+/// A short training run of a tiny model on made-up data, the same in every layout.
 struct ParityRun {
   GptConfig model;
   Precision precision = Precision::kFp64;
@@ -20,22 +22,23 @@ struct ParityRun {
   int64_t bucket_bytes = 600;  ///< several parameters in some buckets, one in others
   RecomputeOptions recompute = {};
   double lr = 3e-3;
+  ParallelConfig parallel = {};
 };
 
 struct ParityStep {
   double loss = 0;
   double grad_norm = 0;
-  std::vector<std::vector<double>> gradients;  ///< by logical tensor (piece)
+  std::vector<std::vector<double>> gradients;  ///< by logical tensor, whole
 };
 
-/// What one rank saw.
+/// What all ranks of a run hold together. Every rank gets the same.
 struct ParityTrace {
   std::vector<std::string> names;
   std::vector<ParityStep> steps;
   std::vector<std::vector<double>> weights;  ///< after the last step
 };
 
-/// Collective over `world`.
+/// Collective over `world`. Fails the test where ranks that hold the same part of a tensor differ.
 ParityTrace train(Communicator& world, const ParityRun& run);
 /// On one rank, in one micro-batch.
 ParityTrace train_alone(ParityRun run);

@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+#include "parallel/pipeline/schedule.h"
+#include "tests/support/parity.h"
+
+namespace trireme {
+namespace {
+
+using testing::ParityError;
+using testing::ParityRun;
+using testing::ParityTrace;
+
+struct Layout {
+  PipelineSchedule schedule;
+  int stages;
+  int chunks = 1;
+  int data_ranks = 1;
+  int64_t micro_batch_size = 2;
+  std::vector<int64_t> layers = {};
+  int tensor_ranks = 1;
+  bool sequence = false;
+};
+
+std::string describe(const Layout& layout) {
+  return fmt::format(
+      "{}, {} stages x {} chunks x {} data ranks, micro-batches of {}, layers [{}], {} tensor ranks{}",
+      name_of(layout.schedule), layout.stages, layout.chunks, layout.data_ranks, layout.micro_batch_size,
+      fmt::join(layout.layers, ", "), layout.tensor_ranks,
+      layout.sequence ? " with sequence parallelism" : "");
+}
+
+const std::vector<Layout>& layouts() {
+  using enum PipelineSchedule;
+  static const std::vector<Layout> all = {
+      {kGpipe, 2},
+      {k1f1b, 2},
+      {k1f1b, 3},
+      {k1f1b, 4, 1, 1, 1},
+      {k1f1b, 4, 1, 1, 12},  // one micro-batch, more stages
+      {k1f1b, 2, 1, 1, 2, {4, 1}},
+      {k1f1b, 4, 1, 1, 3, {0, 2, 3, 0}},
+      {kGpipe, 3, 1, 1, 1, {1, 3, 1}},
+      {kInterleaved, 2, 2},
+      {kInterleaved, 2, 3, 1, 1},
+      {kInterleaved, 3, 2, 1, 4},
+      {kInterleaved, 1, 3},
+      {kInterleaved, 2, 2, 1, 2, {2, 1, 1, 1}},
+      {kZeroBubble, 2},
+      {kZeroBubble, 3, 1, 1, 1},
+      {kZeroBubble, 4, 1, 1, 1},
+      {k1f1b, 2, 1, 2},
+      {k1f1b, 3, 1, 3, 1},
+      {kInterleaved, 2, 2, 2, 1},
+      {kZeroBubble, 2, 1, 3, 1},
+      {kGpipe, 2, 1, 4, 1},
+      {k1f1b, 1, 1, 1, 2, {}, 2},
+      {k1f1b, 2, 1, 1, 2, {}, 2},
+      {k1f1b, 2, 1, 1, 2, {}, 2, true},
+      {kInterleaved, 2, 2, 2, 2, {}, 2, true},
+      {kZeroBubble, 3, 1, 1, 2, {}, 2, true},
+  };
+  return all;
+}
+
+ParityRun run_of(const Layout& layout, const GptConfig& model) {
+  ParityRun run{.model = model, .num_steps = 4, .micro_batch_size = layout.micro_batch_size};
+  run.parallel.pipeline_schedule = layout.schedule;
+  run.parallel.pipeline_model_parallel_size = layout.stages;
+  run.parallel.virtual_pipeline_model_parallel_size = layout.chunks;
+  run.parallel.pipeline_layout = layout.layers;
+  run.parallel.tensor_model_parallel_size = layout.tensor_ranks;
+  run.parallel.sequence_parallel = layout.sequence;
+  return run;
+}
+
+ParityTrace train(const Layout& layout, const ParityRun& run) {
+  return testing::train_on_threads(layout.stages * layout.data_ranks * layout.tensor_ranks, run);
+}
+
+/// Five layers; GPT-2's embedding is tied to its head, on the other end of the pipeline.
+class PipelineParity : public ::testing::TestWithParam<bool> {
+ protected:
+  GptConfig model() const {
+    GptConfig config = GetParam() ? testing::parity_llama() : testing::parity_gpt2();
+    config.num_layers = 5;
+    if (GetParam()) config.num_query_groups = 2;  // so that two tensor ranks can share the heads
+    return config;
+  }
+};
+
+TEST_P(PipelineParity, EveryLayoutGivesTheGradientsAndLossesOfOneRank) {
+  const ParityRun plain{.model = model(), .num_steps = 4};
+  const ParityTrace alone = testing::train_alone(plain);
+  double worst = 0;
+  for (const Layout& layout : layouts()) {
+    const ParityTrace trace = train(layout, run_of(layout, model()));
+    const ParityError error = testing::compare(trace, alone, 4);
+    EXPECT_LE(error.gradient, 1e-12) << describe(layout) << ": " << error.where;
+    EXPECT_LE(error.loss, 1e-12) << describe(layout);
+    EXPECT_LE(error.weight, 1e-12) << describe(layout) << ": " << error.weight_where;
+    worst = std::max(worst, error.gradient);
+  }
+  RecordProperty("worst_fp64", fmt::format("{:.2e}", worst));
+}
+
+TEST_P(PipelineParity, RecomputedLayersGiveTheSameBits) {
+  for (const Layout& layout : layouts()) {
+    ParityRun run = run_of(layout, model());
+    run.num_steps = 2;
+    const ParityTrace kept = train(layout, run);
+    run.recompute = {.granularity = RecomputeGranularity::kFull};
+    EXPECT_TRUE(testing::identical(train(layout, run), kept)) << describe(layout);
+  }
+}
+
+TEST_P(PipelineParity, TheSameLayoutTwiceIsBitIdentical) {
+  using enum PipelineSchedule;
+  for (const Layout& layout : {Layout{k1f1b, 2, 1, 2}, Layout{kInterleaved, 2, 2}, Layout{kZeroBubble, 3}}) {
+    ParityRun run = run_of(layout, model());
+    run.num_steps = 2;
+    for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+      run.precision = precision;
+      EXPECT_TRUE(testing::identical(train(layout, run), train(layout, run))) << describe(layout);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, PipelineParity, ::testing::Values(false, true),
+                         [](const auto& info) { return info.param ? "Llama" : "Gpt2"; });
+
+}  // namespace
+}  // namespace trireme
