@@ -14,7 +14,7 @@ struct TrainingState {
   int64_t samples = 0;                   ///< consumed so far: the data position
   std::string run_id;                    ///< of this process group's run: letters, digits, '.', '_' and '-'
   std::string parent_run_id;             ///< of the run it was restored from; empty: none
-  std::string precision;                 ///< "fp32", "bf16", "fp64": must be equal at restore
+  std::string precision;                 ///< "fp32", "bf16", "fp16", "fp64": must be equal at restore
   std::string config_json = "{}";        ///< the whole resolved configuration
   std::string architecture_json = "{}";  ///< the resolved section `model`: must be equal at restore
   std::string tokenizer_hash;            ///< must be equal at restore; empty: no tokenizer
@@ -24,7 +24,7 @@ struct TrainingState {
   std::string optimizer_json = "{}";
   std::string schedule_json = "{}";     ///< learning-rate schedule where it has state of its own
   std::string loss_scaler_json = "{}";  ///< loss scale where there is one
-  std::string mesh_json = "{}";         ///< the layout at save: sizes of the axes and the like; free to differ
+  std::string mesh_json = "{}";  ///< the layout at save: sizes of the axes and the like; free to differ
 };
 
 }  // namespace trireme

@@ -178,7 +178,8 @@ struct RankRun {
     state.run_id = "run";
   }
 
-  /// Calls `use(bytes of a number, size, where it belongs)` for every number that this rank has to keep.
+  /// Calls `use(bytes of a number, size, role, the bits that belong there)` for every number that this rank
+  /// has to keep.
   template <class Use>
   void for_each_number(const Use& use) {
     const bool masters = store->has_masters();
@@ -189,26 +190,18 @@ struct RankRun {
   }
 
   void fill() {
-    for_each_number(
-        [](std::byte* number, size_t size, const std::string& role, const std::string& name, int64_t index) {
-          const uint64_t bits = expected(role, name, index);
-          std::memcpy(number, &bits, size);
-        });
+    for_each_number([](std::byte* number, size_t size, const std::string&, uint64_t expected) {
+      std::memcpy(number, &expected, size);
+    });
   }
 
-  /// Numbers that are not what fill() writes.
-  int64_t num_wrong() {
+  /// Numbers of a role (or of all) that are not what fill() writes.
+  int64_t num_wrong(const std::string& wanted = "") {
     int64_t wrong = 0;
-    for_each_number(
-        [&](std::byte* number, size_t size, const std::string& role, const std::string& name, int64_t index) {
-          const uint64_t bits = expected(role, name, index);
-          wrong += std::memcmp(number, &bits, size) != 0;
-        });
+    for_each_number([&](const std::byte* number, size_t size, const std::string& role, uint64_t expected) {
+      wrong += (wanted.empty() || role == wanted) && std::memcmp(number, &expected, size) != 0;
+    });
     return wrong;
-  }
-
-  static uint64_t expected(const std::string& role, const std::string& name, int64_t index) {
-    return (site_of(role + name) ^ static_cast<uint64_t>(index)) * 0x9E3779B97F4A7C15u >> 16;
   }
 
   Context context;
@@ -218,6 +211,10 @@ struct RankRun {
   TrainingState state;
 
  private:
+  static uint64_t bits_of(uint64_t site, int64_t index) {
+    return (site ^ static_cast<uint64_t>(index)) * 0x9E3779B97F4A7C15u >> 16;
+  }
+
   template <class Use>
   void for_each_in(const Tensor& flat, const std::vector<FlatRange>& ranges, const std::string& role,
                    const Use& use) {
@@ -228,6 +225,7 @@ struct RankRun {
         const int64_t rows = piece.extent.size() == 1 ? 1 : piece.extent[0];
         const int64_t first_row = piece.extent.size() == 1 ? 0 : piece.offset[0];
         const int64_t global_cols = piece.global_shape.back();
+        const uint64_t site = site_of(role + piece.name);
         for (int64_t row = 0; row < rows; ++row)
           for (int64_t col = 0; col < piece.extent.back(); ++col) {
             const int64_t place =
@@ -236,7 +234,7 @@ struct RankRun {
             for (const FlatRange& range : ranges) {
               if (place >= range.begin && place < range.end)
                 use(flat.raw() + static_cast<size_t>(kept + place - range.begin) * element, element, role,
-                    piece.name, (first_row + row) * global_cols + piece.offset.back() + col);
+                    bits_of(site, (first_row + row) * global_cols + piece.offset.back() + col));
               kept += range.length();
             }
           }
@@ -307,13 +305,7 @@ TEST(CheckpointLayouts, OneRankReadsTheWeightsOfEveryLayout) {
     save(folder.path(), saving, Precision::kFp32);
     RankRun run(kLayouts[0], 0, Precision::kFp32);
     restore_weights(run.context, folder.path() / "step-00000012", *run.store);
-    int64_t wrong = 0;
-    run.for_each_number([&](const std::byte* number, size_t size, const std::string& role,
-                            const std::string& name, int64_t index) {
-      const uint64_t bits = RankRun::expected(role, name, index);
-      wrong += role == "model" && std::memcmp(number, &bits, size) != 0;
-    });
-    EXPECT_EQ(wrong, 0) << saving.name;
+    EXPECT_EQ(run.num_wrong("model"), 0) << saving.name;
   }
 }
 
