@@ -129,7 +129,8 @@ ParityTrace train(Communicator& world, const ParityRun& run) {
   GlobalTensors whole(context, world, rank);
   ParityTrace trace;
   trace.names = whole.names();
-  for (int64_t number = 1; number <= run.num_steps; ++number) {
+  if (run.before) run.before(context, world, rank);
+  for (int64_t number = run.first_step; number < run.first_step + run.num_steps; ++number) {
     int64_t index = 0;
     const auto next = [&] {
       return make_batch(context, rank.samples().micro_batch((number - 1) * run.global_batch_size,
@@ -138,6 +139,7 @@ ParityTrace train(Communicator& world, const ParityRun& run) {
     const StepResult result = rank.step().run(number, next, run.lr, false);
     trace.steps.push_back({result.loss, result.grad_norm, whole.gradients()});
   }
+  if (run.after) run.after(context, world, rank);
   trace.weights = whole.weights();
   return trace;
 }

@@ -10,6 +10,10 @@
 #include "parallel/comm/communicator.h"
 #include "parallel/mesh/parallel_config.h"
 
+namespace trireme {
+class TrainingRank;
+}
+
 namespace trireme::testing {
 
 /// A short training run of a tiny model on made-up data, the same in every layout.
@@ -23,6 +27,10 @@ struct ParityRun {
   RecomputeOptions recompute = {};
   double lr = 3e-3;
   ParallelConfig parallel = {};
+  int64_t first_step = 1;
+  /// Called on every rank before the first step and after the last one.
+  using Hook = std::function<void(Context&, Communicator& world, TrainingRank&)>;
+  Hook before = {}, after = {};
 };
 
 struct ParityStep {
