@@ -11,7 +11,7 @@ namespace {
 class ColumnLinear final : public Function {
  public:
   ColumnLinear(RowExchange& exchange, const Variable& x, Parameter& weight, Parameter* bias)
-      : exchange_(exchange), x_(x.value()), needs_d_x_(x.requires_grad()), weight_(weight), bias_(bias) {
+      : exchange_(exchange), x_(x), needs_d_x_(x.requires_grad()), weight_(weight), bias_(bias) {
     weight.expect();
     if (bias != nullptr) bias->expect();
   }
@@ -28,7 +28,7 @@ class ColumnLinear final : public Function {
     context.weight_gradients.push(context, [d_y, x = std::move(x_), &exchange = exchange_, &weight = weight_,
                                             bias = bias_](Context& context) {
       contribute_bias(context, bias, d_y);
-      contribute_weight(context, weight, d_y, exchange.all_rows(context, x));
+      contribute_weight(context, weight, d_y, exchange.all_rows(context, x.get(context)));
     });
     if (!sum) return {Tensor()};
     return {exchange_.finish_sum(context, *sum, d_y.dtype())};
@@ -36,7 +36,7 @@ class ColumnLinear final : public Function {
 
  private:
   RowExchange& exchange_;
-  Tensor x_;
+  SavedValue x_;
   bool needs_d_x_;
   Parameter& weight_;
   Parameter* bias_;

@@ -12,14 +12,14 @@ namespace trireme {
 // Terms that cross ranks are made and added up in float32 (float64) and rounded once.
 
 /// y [R, F] = x W^T + b with W [F, D] and b [F] of this rank. x: all rows or this rank's shard. Backward: d_x
-/// = the sum over the ranks of d_y W, under way while dW = d_y^T x is made. A shard is what is kept: it is
-/// gathered again for dW.
+/// = the sum over the ranks of d_y W, under way while dW = d_y^T x is made. The shard, or its recipe, is
+/// what is kept: it is gathered again for dW.
 Variable column_linear(Context& context, RowExchange& exchange, const Variable& x, Parameter& weight,
                        Parameter* bias);
 
 /// y = the sum over the ranks of x W^T, plus b once: all rows or this rank's shard [., D], with W [D, F] of
 /// this rank and b [D] of all. x [R, F]. Backward: d_x = d_y W, dW = d_y^T x with all rows of d_y; db from
-/// this rank's rows of d_y.
+/// this rank's rows of d_y. Keeps x, or its recipe.
 Variable row_linear(Context& context, RowExchange& exchange, const Variable& x, Parameter& weight,
                     Parameter* bias);
 

@@ -9,7 +9,7 @@ namespace {
 class RowLinear final : public Function {
  public:
   RowLinear(RowExchange& exchange, const Variable& x, Parameter& weight, Parameter* bias)
-      : exchange_(exchange), x_(x.value()), needs_d_x_(x.requires_grad()), weight_(weight), bias_(bias) {
+      : exchange_(exchange), x_(x), needs_d_x_(x.requires_grad()), weight_(weight), bias_(bias) {
     weight.expect();
     if (bias != nullptr) bias->expect();
   }
@@ -28,14 +28,15 @@ class RowLinear final : public Function {
     context.weight_gradients.push(context, [d_y, at_once, x = std::move(x_), &exchange = exchange_,
                                             &weight = weight_, bias = bias_](Context& context) {
       contribute_bias(context, bias, d_y);
-      contribute_weight(context, weight, at_once.defined() ? at_once : exchange.all_rows(context, d_y), x);
+      contribute_weight(context, weight, at_once.defined() ? at_once : exchange.all_rows(context, d_y),
+                        x.get(context));
     });
     return {std::move(d_x)};
   }
 
  private:
   RowExchange& exchange_;
-  Tensor x_;
+  SavedValue x_;
   bool needs_d_x_;
   Parameter& weight_;
   Parameter* bias_;

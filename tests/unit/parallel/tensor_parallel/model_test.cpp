@@ -48,7 +48,7 @@ GptConfig split_llama(int64_t num_query_groups) {
 }
 
 /// Two micro-batches of packed documents, forward and backward; loss of an evaluation before them.
-SplitBody model_body(const GptConfig& config, bool recompute = false) {
+SplitBody model_body(const GptConfig& config, RecomputeGranularity recompute = RecomputeGranularity::kNone) {
   return [=](SplitRank& rank) {
     const std::unique_ptr<Model> model = make_gpt(rank.context, config, rank.builder);
     const auto store = rank.make_store(model->parameters());
@@ -57,7 +57,7 @@ SplitBody model_body(const GptConfig& config, bool recompute = false) {
       Batch batch = testing::random_batch(rank.context, kSamples, kLength, kVocabulary,
                                           static_cast<uint64_t>(3 + micro_batch), 10 * micro_batch);
       testing::pack_documents(rank.context, batch, 3 + micro_batch);
-      ForwardPass pass{.batch = batch, .seed = 9, .step = 2, .loss_scale = 0.02, .recompute = recompute};
+      ForwardPass pass{.batch = batch, .seed = 9, .step = 2, .loss_scale = 0.02, .recompute = {recompute}};
       if (micro_batch == 0) {
         const EvaluationGuard evaluation(rank.context);
         model->loss(rank.context, pass);
@@ -111,7 +111,9 @@ TEST_P(TensorModel, RecomputedLayersAndASecondRunGiveTheSameBits) {
       if (!fits(split)) continue;
       const auto kept = testing::run_split(split, model_body(GetParam().config));
       EXPECT_EQ(testing::run_split(split, model_body(GetParam().config)), kept) << describe(split);
-      EXPECT_EQ(testing::run_split(split, model_body(GetParam().config, true)), kept) << describe(split);
+      for (const auto granularity : {RecomputeGranularity::kFull, RecomputeGranularity::kSelective})
+        EXPECT_EQ(testing::run_split(split, model_body(GetParam().config, granularity)), kept)
+            << describe(split);
     }
 }
 
@@ -127,11 +129,12 @@ struct Traffic {
   int64_t calls = 0;
   int64_t bytes = 0;
 };
-std::map<std::string, Traffic> expected_traffic(const GptConfig& config, const Split& split, bool recompute) {
+std::map<std::string, Traffic> expected_traffic(const GptConfig& config, const Split& split,
+                                                RecomputeGranularity recompute) {
   const DType compute = PrecisionConfig{.dtype = split.precision}.compute();
   const int64_t wide = compute == DType::kFloat64 ? 8 : 4, narrow = size_of(compute);
   const int64_t rows = kSamples * kLength, matrix = rows * config.hidden_size;
-  const int64_t layers = config.num_layers, forwards = recompute ? 2 : 1;
+  const int64_t layers = config.num_layers, forwards = recompute == RecomputeGranularity::kFull ? 2 : 1;
   const int64_t terms = 2 * layers * (forwards + 1) + 1;  // of sums in float32: layers and the loss
   Traffic sums{terms + 1, terms * matrix * wide + matrix * narrow}, statistics{2, 3 * rows * wide};
   if (!split.sequence_parallel)
@@ -145,14 +148,15 @@ std::map<std::string, Traffic> expected_traffic(const GptConfig& config, const S
 TEST(TensorTraffic, CallsAndBytesOfAMicroBatchEqualTheFormulas) {
   for (const GptConfig& config : {split_gpt2(), split_llama(12)})
     for (const Precision precision : {Precision::kFp64, Precision::kFp32, Precision::kBf16})
-      for (const bool recompute : {false, true})
+      for (const auto recompute :
+           {RecomputeGranularity::kNone, RecomputeGranularity::kFull, RecomputeGranularity::kSelective})
         for (const Split& split : all_splits(precision)) {
           if (split.num_ranks == 1) continue;
           testing::run_split(split, [&](SplitRank& rank) {
             const std::unique_ptr<Model> model = make_gpt(rank.context, config, rank.builder);
             const auto store = rank.make_store(model->parameters());
             const Batch batch = testing::random_batch(rank.context, kSamples, kLength, kVocabulary, 3);
-            ForwardPass pass{.batch = batch, .recompute = recompute};
+            ForwardPass pass{.batch = batch, .recompute = {recompute}};
             const Variable loss = model->loss(rank.context, pass);
             backward(rank.context,
                      {{loss, testing::tensor_of(rank.context, {1}, {1.0}, loss.value().dtype())}});
