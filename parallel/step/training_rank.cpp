@@ -1,6 +1,9 @@
 #include "parallel/step/training_rank.h"
 
+#include <fmt/format.h>
+
 #include "core/nn/plain_layer_builder.h"
+#include "parallel/mesh/planted_bug.h"
 #include "parallel/tensor_parallel/tensor_layer_builder.h"
 
 namespace trireme {
@@ -9,6 +12,19 @@ namespace {
 std::unique_ptr<nn::LayerBuilder> make_builder(Mesh& mesh, const ParallelConfig& config) {
   if (mesh.tensor().size() == 1) return std::make_unique<nn::PlainLayerBuilder>();
   return std::make_unique<TensorLayerBuilder>(mesh.tensor(), config.sequence_parallel);
+}
+
+/// kStageLocalLayerNumbers: gives a stage's first layer (block `block`) the initial weights of layer 0.
+void initialize_as_layer_zero(Context& context, ParameterStore& store, size_t block, uint64_t seed) {
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    for (Parameter* parameter : store.parameters())
+      for (ParameterPiece& piece : parameter->pieces)
+        if (piece.name.starts_with(from)) piece.name.replace(0, from.size(), to);
+  };
+  const std::string name = fmt::format("layers.{}.", static_cast<int64_t>(block) - 1);
+  rename(name, "layers.0.");
+  store.initialize(context, seed);
+  rename("layers.0.", name);
 }
 
 }  // namespace
@@ -28,6 +44,8 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
       std::make_unique<ParameterStore>(context, layout, std::vector<FlatRange>{{0, layout.num_elements()}},
                                        flat_memory(context, mesh_.data(), 0));
   store_->initialize(context, options.seed);
+  if (planted(Bug::kStageLocalLayerNumbers) && stage > 0)
+    initialize_as_layer_zero(context, *store_, plan.blocks[static_cast<size_t>(stage)].first, options.seed);
   optimizer_ = make_optimizer(context, options.optimizer, *store_);
   buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_.data(),
                                                static_cast<int64_t>(parallel.bucket_size_mb * 1e6));
