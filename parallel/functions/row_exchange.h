@@ -26,7 +26,7 @@ struct RowSum {
 class RowExchange {
  public:
   /// `group` must outlive it.
-  RowExchange(Communicator& group, bool sharded) : group_(group), sharded_(sharded) {}
+  RowExchange(Communicator& group, bool sharded) : group_(group), sharded_(sharded && group.size() > 1) {}
 
   int rank() const { return group_.rank(); }
   int size() const { return group_.size(); }
