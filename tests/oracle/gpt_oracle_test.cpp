@@ -12,6 +12,7 @@
 #include "core/optim/clip.h"
 #include "core/optim/optimizer.h"
 #include "tests/support/gradient_check.h"
+#include "tests/support/paths.h"
 #include "tests/support/tiny_models.h"
 
 namespace trireme::testing {
@@ -62,7 +63,7 @@ Difference difference(const Tensor& a, const Tensor& b) {
 class Oracle {
  public:
   Oracle(const std::string& name, const GptConfig& config, Precision precision)
-      : file_(std::string(TRIREME_FIXTURE_DIR) + "/oracle/" + name + ".safetensors"),
+      : file_(testing::test_folder() + "/oracle/" + name + ".safetensors"),
         tiny_(context_, config, precision),
         tokens_(tensor("tokens")),
         targets_(tensor("targets")) {

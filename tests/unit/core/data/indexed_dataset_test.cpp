@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/data/indexed_dataset_writer.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -17,7 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using Ids = std::vector<int32_t>;
 
-const std::filesystem::path kFixtures = TRIREME_FIXTURE_DIR "/oracle/indexed_dataset";
+const std::filesystem::path kFixtures = testing::test_folder() + "/oracle/indexed_dataset";
 
 Ids all_tokens(const IndexedDataset& dataset) {
   Ids ids(static_cast<size_t>(dataset.num_tokens()));

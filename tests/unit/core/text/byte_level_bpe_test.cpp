@@ -14,6 +14,7 @@
 #include "core/base/file.h"
 #include "core/text/bpe_files.h"
 #include "core/text/bpe_trainer.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -142,7 +143,7 @@ TEST(ByteLevelBpe, RefusesContradictoryVocabularies) {
 class HuggingFaceFixture : public ::testing::Test {
  protected:
   nlohmann::json fixture_ =
-      nlohmann::json::parse(read_file(TRIREME_FIXTURE_DIR "/oracle/tokenizer/bpe.json"));
+      nlohmann::json::parse(read_file(testing::test_folder() + "/oracle/tokenizer/bpe.json"));
   std::string json_ = fixture_["tokenizer_json"].get<std::string>();
 };
 

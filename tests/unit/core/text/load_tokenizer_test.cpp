@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/text/tokenizer.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -30,9 +31,9 @@ struct BadJson {
 };
 
 TEST(LoadTokenizer, RefusesWhatWouldChangeIdsWithTheFieldsName) {
-  const json good =
-      json::parse(json::parse(read_file(TRIREME_FIXTURE_DIR "/oracle/tokenizer/bpe.json"))["tokenizer_json"]
-                      .get<std::string>());
+  const json good = json::parse(
+      json::parse(read_file(testing::test_folder() + "/oracle/tokenizer/bpe.json"))["tokenizer_json"]
+          .get<std::string>());
   const std::vector<BadJson> table = {
       {"accepted", [](json&) {}},
       {"normalizer is {\"type\":\"NFC\"}",
@@ -101,9 +102,9 @@ TEST(LoadTokenizer, RefusesWhatWouldChangeIdsWithTheFieldsName) {
 }
 
 TEST(LoadTokenizer, TakesSpecialTokensOutsideTheModelsVocabulary) {
-  const json good =
-      json::parse(json::parse(read_file(TRIREME_FIXTURE_DIR "/oracle/tokenizer/bpe.json"))["tokenizer_json"]
-                      .get<std::string>());
+  const json good = json::parse(
+      json::parse(read_file(testing::test_folder() + "/oracle/tokenizer/bpe.json"))["tokenizer_json"]
+          .get<std::string>());
   const testing::TemporaryFolder folder;
   const std::string expected = load_tokenizer(folder.write("a.json", good.dump()).string())->content_hash();
   json other = good;

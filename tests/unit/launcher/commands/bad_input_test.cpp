@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/data/indexed_dataset_writer.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -29,7 +30,7 @@ constexpr const char* kIndexed =
     "data: {source: indexed, data_path: [text]}\n";
 
 ProgramResult trireme(const TemporaryFolder& folder, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), TRIREME_BINARY);
+  arguments.insert(arguments.begin(), testing::trireme_binary());
   return run_program(arguments, folder.path());
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -40,7 +41,7 @@ std::vector<double> losses_of(const fs::path& output) {
 }
 
 ProgramResult trireme(const TemporaryFolder& folder, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), TRIREME_BINARY);
+  arguments.insert(arguments.begin(), testing::trireme_binary());
   return run_program(arguments, folder.path());
 }
 
@@ -69,7 +70,7 @@ TEST(TrainCommand, ASignalSavesExits75AndTheSameCommandGoesOn) {
     const TemporaryFolder folder;
     folder.write("run.yaml", kRun);
     const std::string start =
-        std::string(TRIREME_BINARY) + " train run.yaml --set train_iters=100000 & pid=$!; ";
+        testing::trireme_binary() + " train run.yaml --set train_iters=100000 & pid=$!; ";
     const std::string wait_for_a_step = "while [ ! -s runs/run/metrics.jsonl ]; do sleep 0.01; done; ";
     const std::string stop = "kill -" + std::to_string(signal) + " $pid; wait $pid";
     const ProgramResult stopped = run_program({"bash", "-c", start + wait_for_a_step + stop}, folder.path());
@@ -119,7 +120,7 @@ TEST(TrainCommand, TextBecomesADataSetAModelAndTextAgain) {
 TEST(TrainCommand, GoesOnWhenTheReaderOfItsConsoleGoesAway) {
   const TemporaryFolder folder;
   folder.write("run.yaml", kRun);
-  const std::string train = std::string(TRIREME_BINARY) + " train run.yaml --set train_iters=500";
+  const std::string train = testing::trireme_binary() + " train run.yaml --set train_iters=500";
   const ProgramResult piped =
       run_program({"bash", "-c", train + " | head -n 1; exit ${PIPESTATUS[0]}"}, folder.path());
   EXPECT_EQ(piped.exit_code, 0) << piped.error;
@@ -129,7 +130,7 @@ TEST(TrainCommand, GoesOnWhenTheReaderOfItsConsoleGoesAway) {
 TEST(TrainCommand, ClosedStreamsLeaveTheFilesOfTheRunAlone) {
   const TemporaryFolder folder;
   folder.write("run.yaml", kRun);
-  const std::string train = std::string(TRIREME_BINARY) + " train run.yaml <&- >&- 2>&-";
+  const std::string train = testing::trireme_binary() + " train run.yaml <&- >&- 2>&-";
   EXPECT_EQ(run_program({"bash", "-c", train}, folder.path()).exit_code, 0);
   EXPECT_EQ(losses_of(folder.path() / "runs/run").size(), 6u);
   EXPECT_EQ(trireme(folder, {"checkpoint", "verify", "runs/run"}).exit_code, 0);
@@ -142,7 +143,7 @@ TEST(TrainCommand, ClosedStreamsLeaveTheFilesOfTheRunAlone) {
 TEST(Commands, OutputThatCannotBePrintedIsAnError) {
   const TemporaryFolder folder;
   const ProgramResult result =
-      run_program({"bash", "-c", std::string(TRIREME_BINARY) + " config docs > /dev/full"}, folder.path());
+      run_program({"bash", "-c", testing::trireme_binary() + " config docs > /dev/full"}, folder.path());
   EXPECT_EQ(result.exit_code, 74);
   EXPECT_EQ(result.error, "trireme: error: standard output: writing failed; is there space left?\n");
 }
@@ -154,11 +155,12 @@ TEST(Commands, TokenizeRefusesWhatIsNoTextAndNoIds) {
       trireme(folder, {"prepare", "--input", "text.txt", "--train-tokenizer", "character", "--output", "t"})
           .exit_code,
       0);
-  const std::string tokenize = std::string(TRIREME_BINARY) + " tokenize --tokenizer t-tokenizer";
+  const std::string tokenize = testing::trireme_binary() + " tokenize --tokenizer t-tokenizer";
   EXPECT_EQ(run_program({"bash", "-c", tokenize + " < ."}, folder.path()).exit_code, 74);
   const std::string deep = std::string(1000000, '[') + std::string(1000000, ']') + "\n";
-  const ProgramResult nested = run_program(
-      {TRIREME_BINARY, "tokenize", "--tokenizer", "t-tokenizer", "--decode"}, folder.path(), {}, deep);
+  const ProgramResult nested =
+      run_program({testing::trireme_binary(), "tokenize", "--tokenizer", "t-tokenizer", "--decode"},
+                  folder.path(), {}, deep);
   EXPECT_EQ(nested.exit_code, 65);
   EXPECT_EQ(nested.error, "trireme: error: standard input, line 1: array is no token id\n");
 }
@@ -190,7 +192,7 @@ TEST(Commands, TheDoctorAnswersInTextAndJson) {
 }
 
 TEST(Commands, EveryRunFileOfTheRepositoryIsSound) {
-  const fs::path configs = fs::path(TRIREME_FIXTURE_DIR).parent_path() / "configs";
+  const fs::path configs = fs::path(testing::test_folder()).parent_path() / "configs";
   const TemporaryFolder folder;
   int checked = 0;
   for (const auto& entry : fs::recursive_directory_iterator(configs)) {

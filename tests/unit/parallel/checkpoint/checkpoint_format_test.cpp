@@ -12,6 +12,7 @@
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/thread_communicator.h"
 #include "tests/support/checkpoint_run.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -138,7 +139,7 @@ TEST(CheckpointFormat, ListsStepsWithSizesAndDamage) {
 // --gtest_filter=CheckpointFixture.*
 
 constexpr int64_t kFixtureFfn = 50;
-const fs::path kFixture = fs::path(TRIREME_FIXTURE_DIR) / "unit/parallel/checkpoint/fixture-format-1";
+const fs::path kFixture = fs::path(testing::test_folder()) / "unit/parallel/checkpoint/fixture-format-1";
 
 TEST(CheckpointFixture, IsWrittenWhenAsked) {
   const char* folder = std::getenv("TRIREME_WRITE_FIXTURE");
