@@ -6,8 +6,10 @@
 
 #include "core/text/tokenizer.h"
 #include "launcher/config/problems.h"
+#include "launcher/train/rank_options.h"
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/mesh/mesh.h"
+#include "parallel/step/layout.h"
 #include "parallel/step/micro_batches.h"
 
 namespace trireme {
@@ -154,6 +156,8 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   if (config.data.source == DataSource::kIndexed && config.data.data_path.empty()) vocab_size = 1;
   try {
     config.model.resolve(vocab_size, config.data.seq_length);
+    for (const std::string& error : layout_errors(rank_options(config), plan.batch.micro_batches))
+      problems.add("{}", error);
   } catch (const ConfigError& error) {
     problems.add(error);
   }

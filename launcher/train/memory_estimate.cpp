@@ -10,8 +10,16 @@
 
 namespace trireme {
 
-MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters) {
+MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, int64_t num_parameters) {
   const GptConfig& model = config.model;
+  const ParallelConfig& parallel = config.parallel;
+  const int64_t stages = parallel.pipeline_model_parallel_size, ranks = parallel.tensor_model_parallel_size;
+  if (stages > 1) {
+    const int64_t matrix = model.vocab_size * model.hidden_size;  // of the embedding or of the head
+    const int64_t matrices = model.untie_embeddings_and_output_weights ? 2 : 1;
+    num_parameters = (num_parameters - matrices * matrix + stages - 1) / stages + matrix;
+  }
+  num_parameters = (num_parameters + ranks - 1) / ranks;
   const DType compute = config.precision.compute(), master = config.precision.master();
   const OptimizerConfig& optimizer = config.optimizer;
   const int num_states = optimizer.optimizer == OptimizerKind::kAdamW ? 2
@@ -21,7 +29,8 @@ MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters) 
   MemoryEstimate estimate;
   estimate.weights = num_parameters * size_of(compute);
   estimate.gradients = wide;
-  estimate.optimizer = num_states * wide + (compute == master ? 0 : wide);
+  estimate.optimizer =
+      (num_states * wide + (compute == master ? 0 : wide)) / (parallel.zero_stage > 0 ? batch.data_ranks : 1);
 
   const int64_t heads = model.num_attention_heads * model.kv_channels;
   const int64_t groups = model.num_query_groups * model.kv_channels;
@@ -41,10 +50,17 @@ MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters) 
   }
   layers += most_made_again;
   const int64_t tokens = config.training.micro_batch_size * config.data.seq_length;
-  const int64_t logits = std::min<int64_t>(tokens, 1024) * model.vocab_size;
+  const int64_t logits = std::min<int64_t>(tokens, 1024) * model.vocab_size / ranks;
+  // Activations of the heads and the hidden units are divided over tensor ranks, the residual stream with
+  // sequence_parallel only; the first stage keeps `stages` micro-batches of its share of the layers.
+  const bool all_rows = ranks > 1 && !parallel.sequence_parallel;
+  const double shared = all_rows ? 0.5 + 0.5 / static_cast<double>(ranks) : 1.0 / static_cast<double>(ranks);
+  const bool all_at_once = parallel.pipeline_schedule == PipelineSchedule::kGpipe;
+  const int64_t under_way = all_at_once ? batch.micro_batches : std::min(batch.micro_batches, stages);
+  const double kept =
+      static_cast<double>(layers) * shared * static_cast<double>(under_way) / static_cast<double>(stages);
   // Absurd sizes do not fit into an integer.
-  const double elements =
-      static_cast<double>(tokens) * static_cast<double>(layers) + static_cast<double>(logits);
+  const double elements = static_cast<double>(tokens) * kept + static_cast<double>(logits);
   estimate.activations =
       static_cast<int64_t>(std::min(elements * static_cast<double>(size_of(compute)), 0x1p60));
   return estimate;

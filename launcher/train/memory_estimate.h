@@ -1,12 +1,14 @@
 #pragma once
 
-#include "launcher/config/run_config.h"
+#include "launcher/config/plan.h"
 
 namespace trireme {
 
 /// Bytes a rank needs, before anything is allocated, by the categories of the memory ledger (master weights
-/// belong to the optimizer's). Parameters, gradients and optimizer state are exact but for padding;
-/// activations count what the layers of one micro-batch keep for backward and one chunk of logits.
+/// belong to the optimizer's). Parameters, gradients and optimizer state are exact on one rank but for
+/// padding; in a layout they are those of a rank with an even share of the layers and a vocabulary matrix.
+/// Activations count what the layers keep for backward of the micro-batches that the first stage has under
+/// way at once, and one chunk of logits.
 struct MemoryEstimate {
   int64_t weights = 0;
   int64_t gradients = 0;
@@ -16,7 +18,7 @@ struct MemoryEstimate {
   int64_t total() const { return weights + gradients + optimizer + activations; }
 };
 
-MemoryEstimate estimate_memory(const RunConfig& config, int64_t num_parameters);
+MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, int64_t num_parameters);
 
 /// Throws DeviceError where the ranks of a host need more than the host's memory and swap: there the kernel
 /// would end them without a word.

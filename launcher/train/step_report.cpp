@@ -21,6 +21,8 @@ std::string to_json(const StepReport& report) {
                      {"loss", report.loss},
                      {"lr", report.lr},
                      {"grad_norm", report.grad_norm},
+                     {"loss_scale", report.loss_scale},
+                     {"skipped_steps", report.skipped_steps},
                      {"tokens", report.tokens},
                      {"tokens_per_second", report.tokens_per_second},
                      {"step_seconds", report.step_seconds},
@@ -29,6 +31,7 @@ std::string to_json(const StepReport& report) {
                      {"tflops", report.tflops},
                      {"memory", report.memory},
                      {"memory_by_category", memory},
+                     {"communication", report.communication},
                      {"phases", report.phases}};
   return line.dump();
 }

@@ -16,7 +16,9 @@ struct StepReport {
   double loss = 0;
   double lr = 0;
   double grad_norm = 0;
-  int64_t tokens = 0;  ///< since the run's first step
+  double loss_scale = 1;      ///< of fp16; else 1
+  int64_t skipped_steps = 0;  ///< of the run so far: not finite, nothing was updated
+  int64_t tokens = 0;         ///< since the run's first step
   double tokens_per_second = 0;
   double step_seconds = 0;
   std::optional<double> mfu;         ///< fraction of the peak; attention counted in full
@@ -24,7 +26,8 @@ struct StepReport {
   double tflops = 0;                 ///< TFLOP/s of all ranks, attention counted in full
   int64_t memory = 0;                ///< peak bytes of rank 0
   std::array<int64_t, kNumMemoryCategories> memory_by_category{};  ///< at that peak
-  std::map<std::string, double> phases;                            ///< seconds of rank 0 by phase
+  std::map<std::string, int64_t> communication;  ///< bytes that rank 0 gave in this step, by group of ranks
+  std::map<std::string, double> phases;          ///< seconds of rank 0 by phase
 };
 
 /// One JSON object without a line break; numbers that are not finite become null.

@@ -5,11 +5,13 @@
 #include <chrono>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/models/flops.h"
 #include "core/optim/learning_rate.h"
 #include "launcher/train/console.h"
 #include "launcher/train/evaluation.h"
+#include "parallel/pipeline/gather_timeline.h"
 
 namespace trireme {
 namespace {
@@ -18,6 +20,13 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Payload of all calls so far, by group: "tensor", "data", "pipeline", ...
+std::map<std::string, int64_t> bytes_by_group(const CommCounters& counters) {
+  std::map<std::string, int64_t> bytes;
+  for (const auto& [call, entry] : counters.entries) bytes[call.substr(0, call.find('/'))] += entry.bytes;
+  return bytes;
 }
 
 }  // namespace
@@ -56,9 +65,25 @@ bool Trainer::train_one_step() {
   state_.step = step;
   state_.tokens += result.num_tokens;
   state_.samples += plan_.batch.global_batch_size;
-  if (telemetry_) telemetry_->step(report_of(result, lr, seconds));
+  StepReport report = report_of(result, lr, seconds);
+  const std::map<std::string, int64_t> communicated = bytes_by_group(rank_->mesh().counters());
+  for (const auto& [group, bytes] : communicated) report.communication[group] = bytes - communicated_[group];
+  communicated_ = communicated;
+  if (telemetry_) telemetry_->step(report);
   checkpoint_seconds_ = 0;
+  if (++num_steps_ == config_.training.timeline_step) draw_timeline();
   return result.stop_requested;
+}
+
+void Trainer::draw_timeline() {
+  const Timeline timeline = gather_timeline(world_, rank_->engine().timeline());
+  if (world_.rank() != 0) return;
+  const std::string path = config_.training.output_dir + "/timeline";
+  replace_file(path + ".svg", to_svg(timeline));
+  replace_file(path + ".json", to_chrome_trace(timeline));
+  if (rank_->mesh().pipeline().size() > 1)
+    say(fmt::format("step {}  drawn in {}.svg: {:.1f} % of the ranks' time without forward or backward",
+                    state_.step, path, 100 * bubble_fraction(timeline)));
 }
 
 StepReport Trainer::report_of(const StepResult& result, double lr, double seconds) const {
@@ -78,6 +103,8 @@ StepReport Trainer::report_of(const StepResult& result, double lr, double second
     report.mfu_causal = *report.mfu * flops.causal / flops.full;
   }
 
+  report.loss_scale = result.loss_scale;
+  report.skipped_steps = result.num_skipped;
   const MemoryLedger ledger = context_.allocator.ledger();
   report.memory = ledger.peak;
   report.memory_by_category = ledger.at_peak;
@@ -97,6 +124,7 @@ void Trainer::evaluate_now() {
 
 void Trainer::save(bool last) {
   const auto start = Clock::now();
+  state_.loss_scaler_json = rank_->step().scaler().to_json();
   try {
     if (checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()))
       say(fmt::format("step {}  checkpoint saved in {:.2f} s", state_.step, seconds_since(start)));

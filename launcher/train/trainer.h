@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "core/data/prefetcher.h"
 #include "core/data/sample_source.h"
 #include "launcher/config/plan.h"
+#include "launcher/train/memory_estimate.h"
 #include "launcher/train/rank_placement.h"
 #include "launcher/train/step_report.h"
 #include "launcher/train/telemetry.h"
@@ -47,6 +49,7 @@ class Trainer {
 
   /// Adds one step to the state; true when a rank was asked to stop.
   bool train_one_step();
+  void draw_timeline();
   StepReport report_of(const StepResult& result, double lr, double seconds) const;
   void evaluate_now();
   /// Where the disk fails, training goes on unless this is the process's last save. The same on every rank.
@@ -64,12 +67,15 @@ class Trainer {
   std::unique_ptr<SampleSource> training_source_;
   std::unique_ptr<SampleSource> validation_source_;  ///< null: no validation data
   std::unique_ptr<TrainingRank> rank_;
+  MemoryEstimate memory_;  ///< of a rank, predicted
   std::unique_ptr<CheckpointStore> checkpoints_;
   std::unique_ptr<Prefetcher> prefetcher_;
   std::unique_ptr<Telemetry> telemetry_;  ///< rank 0
   TrainingState state_;
-  double total_peak_tflops_ = 0;   ///< of all ranks; 0: unknown
-  double checkpoint_seconds_ = 0;  ///< spent saving since the last step's report
+  int64_t num_steps_ = 0;                        ///< of this process
+  std::map<std::string, int64_t> communicated_;  ///< bytes by group up to the last report
+  double total_peak_tflops_ = 0;                 ///< of all ranks; 0: unknown
+  double checkpoint_seconds_ = 0;                ///< spent saving since the last step's report
 };
 
 }  // namespace trireme

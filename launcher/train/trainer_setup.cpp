@@ -12,8 +12,10 @@
 #include "launcher/train/instruction_set.h"
 #include "launcher/train/memory_estimate.h"
 #include "launcher/train/peak.h"
+#include "launcher/train/rank_options.h"
 #include "launcher/train/run_state.h"
 #include "launcher/train/trainer.h"
+#include "parallel/step/layout.h"
 
 namespace trireme {
 
@@ -50,23 +52,9 @@ void Trainer::open_data() {
 void Trainer::build_model() {
   nn::PlainLayerBuilder builder;
   const std::unique_ptr<Model> whole = make_gpt(context_, config_.model, builder);  // takes no memory
-  check_memory(estimate_memory(config_, whole->num_parameters()), placement_.ranks_on_host);
-  const TrainingConfig& training = config_.training;
-  const auto seed = static_cast<uint64_t>(training.seed);
-  rank_ = std::make_unique<TrainingRank>(
-      context_, world_,
-      RankOptions{.model = config_.model,
-                  .parallel = config_.parallel,
-                  .precision = config_.precision,
-                  .optimizer = config_.optimizer,
-                  .step = {.clip_grad = config_.optimizer.clip_grad,
-                           .seed = seed,
-                           .recompute = training.recompute(),
-                           .replica_check_interval = config_.parallel.replica_check_interval},
-                  .micro_batch_size = training.micro_batch_size,
-                  .global_batch_size = training.global_batch_size,
-                  .seq_length = config_.data.seq_length,
-                  .seed = seed});
+  memory_ = estimate_memory(config_, plan_.batch, whole->num_parameters());
+  check_memory(memory_, placement_.ranks_on_host);
+  rank_ = std::make_unique<TrainingRank>(context_, world_, rank_options(config_));
 }
 
 void Trainer::restore() {
@@ -86,6 +74,7 @@ void Trainer::restore() {
     state_.tokens = restored->tokens;
     state_.samples = restored->samples;
     state_.parent_run_id = restored->run_id;
+    rank_->step().restore(LossScaler::from_json(config_.precision, restored->loss_scaler_json));
   }
 }
 
@@ -127,7 +116,6 @@ void Trainer::measure_peak() {
 }
 
 void Trainer::print_start() {
-  const MemoryEstimate memory = estimate_memory(config_, rank_->model().num_parameters());
   const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
   say(fmt::format("ranks: {} on {} {}, {} {} each, {}", world_.size(), placement_.num_hosts,
                   placement_.num_hosts == 1 ? "host" : "hosts", context_.num_threads,
@@ -137,8 +125,9 @@ void Trainer::print_start() {
                   flops.causal * 1e-6));
   say(fmt::format(
       "memory of a rank, predicted: {} (weights {}, gradients {}, optimizer {}, activations about {})",
-      bytes_text(memory.total()), bytes_text(memory.weights), bytes_text(memory.gradients),
-      bytes_text(memory.optimizer), bytes_text(memory.activations)));
+      bytes_text(memory_.total()), bytes_text(memory_.weights), bytes_text(memory_.gradients),
+      bytes_text(memory_.optimizer), bytes_text(memory_.activations)));
+  say("layout: " + describe_layout(rank_options(config_), world_.size()));
   say("batch: " + describe(plan_.batch));
   say(fmt::format("data: {} samples an epoch, {} validation windows",
                   count_text(static_cast<double>(training_source_->num_samples())),

@@ -31,6 +31,17 @@ void TrainingConfig::fields(FieldVisitor& visitor) {
       {"eval_iters", "Micro-batches a rank evaluates; 0: every validation window once.", "micro-batches", 0},
       eval_iters);
   visitor.visit({"log_interval", "Steps between lines on the console.", "steps", 1}, log_interval);
+  visitor.visit(
+      {"max_skipped_steps",
+       "Steps in a row whose loss or gradients are not finite that are skipped before the run stops "
+       "with exit code 77; fp16 also skips while its loss scale can fall.",
+       "steps", 0, 1e12},
+      max_skipped_steps);
+  visitor.visit({"timeline_step",
+                 "Step after the start whose timeline is drawn into output_dir (timeline.svg and, for "
+                 "Perfetto, timeline.json); 0: none.",
+                 "steps", 0, 1e12},
+                timeline_step);
   visitor.visit({"output_dir", "Folder of everything the run writes; empty: runs/<name of the run file>."},
                 output_dir);
   visitor.visit({"resume",

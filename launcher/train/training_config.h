@@ -16,6 +16,8 @@ struct TrainingConfig {
   int64_t eval_interval = 0;         ///< steps; 0: at the end only
   int64_t eval_iters = 0;            ///< micro-batches a rank; 0: every window
   int64_t log_interval = 10;         ///< steps between console lines
+  int64_t max_skipped_steps = 0;     ///< in a row, not finite, before the run stops
+  int64_t timeline_step = 3;         ///< of the process, whose timeline is drawn; 0: none
   std::string output_dir;            ///< empty: runs/<name of the run file>
   std::string resume = "auto";       ///< auto | never | PATH of a step directory
   int64_t num_threads = 0;           ///< OpenMP threads a rank; 0: this host's cores / its ranks
