@@ -2,13 +2,7 @@
 
 #include <cmath>
 
-#include "core/ops/reduce.h"
-
 namespace trireme {
-
-double gradient_norm(Context& context, const ParameterStore& store) {
-  return std::sqrt(ops::sum_of_squares(context, store.gradients()));
-}
 
 double clip_factor(double norm, double clip_grad) {
   if (clip_grad == 0) return 1.0;

@@ -1,11 +1,6 @@
 #pragma once
 
-#include "core/optim/parameter_store.h"
-
 namespace trireme {
-
-/// Square root of the sum of squares of all gradients that this rank holds, float64 in a fixed order.
-double gradient_norm(Context& context, const ParameterStore& store);
 
 /// What gradients are multiplied by so that their norm is at most clip_grad (Pascanu et al. 2013; as in
 /// PyTorch: clip_grad / (norm + 1e-6), at most 1). clip_grad 0: 1.

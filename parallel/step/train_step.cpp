@@ -12,39 +12,6 @@
 #include "parallel/mesh/planted_bug.h"
 
 namespace trireme {
-namespace {
-
-/// Adds up gradients of which other ranks than data-parallel ones hold a part.
-void sum_partial_gradients(Mesh& mesh, ParameterStore& store) {
-  const ParameterLayout& layout = store.layout();
-  for (size_t i = layout.num_whole(); i < layout.parameters().size(); ++i) {
-    const auto& pieces = layout.parameters()[i]->pieces;
-    for (size_t piece = 0; piece < pieces.size(); ++piece) {
-      const FlatRange range = layout.piece_range(i, piece);
-      for (const auto& [id, placement] : pieces[piece].placement) {
-        if (!placement.partial_gradient()) continue;
-        const Axis axis = static_cast<Axis>(id);
-        Communicator& group = axis == Axis::kPipeline ? *mesh.ends()
-                              : placement.copies > 1  ? mesh.neighbours(axis, placement.copies)
-                                                      : mesh.axis(axis);
-        group.all_reduce(store.gradients().slice(0, range.begin, range.length()), ReduceOp::kSum);
-      }
-    }
-  }
-}
-
-/// This rank's share of the squared global norm.
-double squared_gradient_norm(Context& context, ParameterStore& store, Mesh& mesh) {
-  double sum = 0;
-  for (const Parameter* parameter : store.parameters())
-    for (size_t i = 0; i < parameter->pieces.size(); ++i)
-      if (mesh.counted_here(parameter->pieces[i]))
-        sum += ops::sum_of_squares(context, parameter->piece(parameter->gradient, i));
-  return sum / mesh.data().size();
-}
-
-}  // namespace
-
 TrainStep::TrainStep(Context& context, Mesh& mesh, PipelineEngine& engine, ParameterStore& store,
                      Optimizer& optimizer, GradientBuckets& buckets, const PrecisionConfig& precision,
                      const StepOptions& options)
@@ -76,13 +43,11 @@ StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool s
   std::vector<ForwardPass> passes = make_passes(step, batches, result);
   {
     const TraceSpan span(context_.trace, "phase/forward_backward");
-    store_.begin_accumulation();
-    engine_.run(passes, [](const std::vector<Parameter*>&) {});
+    buckets_.begin();
+    engine_.run(passes, [this](const std::vector<Parameter*>& chunk) { buckets_.arm(chunk); });
   }
   {
     const TraceSpan span(context_.trace, "phase/reduction");
-    sum_partial_gradients(mesh_, store_);
-    buckets_.arm();
     buckets_.finish(context_);
     agree(engine_.share_of(passes), signal_pending, result);
   }
@@ -97,13 +62,14 @@ StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool s
   }
   optimizer_.step(context_, store_, lr, step - result.num_skipped,
                   clip_factor(result.grad_norm, options_.clip_grad) / result.loss_scale);
+  buckets_.gather_values();
   return result;
 }
 
 void TrainStep::check_replicas_if_due(int64_t step) {
   const int64_t interval = options_.replica_check_interval;
   if (replicas_checked_ && (interval == 0 || (step - 1) % interval != 0)) return;
-  check_replicas(store_, mesh_.data());
+  check_replicas(store_, mesh_);
   replicas_checked_ = true;
 }
 
@@ -146,7 +112,7 @@ void TrainStep::agree(const LossSum& share, bool signal_pending, StepResult& res
   Tensor sums = context_.workspace({3}, DType::kFloat64);
   double* sum = sums.data<double>();
   sum[0] = share.sum;
-  sum[1] = squared_gradient_norm(context_, store_, mesh_);
+  sum[1] = buckets_.squared_gradient_norm(context_);
   sum[2] = signal_pending ? 1.0 : 0.0;
   mesh_.world().all_reduce(sums, ReduceOp::kSum);
   result.loss = sum[0] / static_cast<double>(result.num_targets);

@@ -40,15 +40,16 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
   const int stage = mesh_.coordinate(Axis::kPipeline);
 
   const ParameterLayout layout(stage_parameters(*model_, plan, stage), options.precision);
-  store_ =
-      std::make_unique<ParameterStore>(context, layout, std::vector<FlatRange>{{0, layout.num_elements()}},
-                                       flat_memory(context, mesh_.data(), 0));
+  const std::vector<FlatRange> ranges =
+      plan_buckets(layout, static_cast<int64_t>(parallel.bucket_size_mb * 1e6));
+  store_ = std::make_unique<ParameterStore>(
+      context, layout, owned_ranges(ranges, mesh_.data().rank(), mesh_.data().size(), parallel.zero_stage),
+      flat_memory(context, mesh_.data(), parallel.zero_stage));
   store_->initialize(context, options.seed);
   if (planted(Bug::kStageLocalLayerNumbers) && stage > 0)
     initialize_as_layer_zero(context, *store_, plan.blocks[static_cast<size_t>(stage)].first, options.seed);
   optimizer_ = make_optimizer(context, options.optimizer, *store_);
-  buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_.data(),
-                                               static_cast<int64_t>(parallel.bucket_size_mb * 1e6));
+  buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_, ranges, parallel.zero_stage);
 
   Schedule schedule = make_schedule(parallel.pipeline_schedule, plan.num_stages, plan.num_chunks,
                                     static_cast<int>(samples_.num_micro_batches()));

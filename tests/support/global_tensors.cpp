@@ -67,20 +67,25 @@ GlobalTensors::GlobalTensors(Context& context, Communicator& world, TrainingRank
 }
 
 std::vector<std::vector<double>> GlobalTensors::gradients() {
+  return gather(owned_part(rank_.store().gradients()));
+}
+
+std::vector<std::vector<double>> GlobalTensors::weights() {
   const ParameterStore& store = rank_.store();
-  Tensor owned = context_.workspace({store.num_owned()}, store.gradients().dtype());
+  return gather(store.has_masters() ? store.masters() : owned_part(store.values()));
+}
+
+Tensor GlobalTensors::owned_part(const Tensor& flat) {
+  const ParameterStore& store = rank_.store();
+  Tensor owned = context_.workspace({store.num_owned()}, flat.dtype());
   int64_t done = 0;
   for (const FlatRange& range : store.owned()) {
     const int64_t length = range.end - range.begin;
     Tensor part = owned.slice(0, done, length);
-    ops::cast(context_, store.gradients().slice(0, range.begin, length), part);
+    ops::cast(context_, flat.slice(0, range.begin, length), part);
     done += length;
   }
-  return gather(owned);
-}
-
-std::vector<std::vector<double>> GlobalTensors::weights() {
-  return gather(rank_.store().masters());
+  return owned;
 }
 
 std::vector<std::vector<double>> GlobalTensors::gather(const Tensor& owned_flat) {

@@ -22,6 +22,8 @@ class GlobalTensors {
   std::vector<std::vector<double>> weights();
 
  private:
+  /// What this rank owns of a flat tensor of all elements.
+  Tensor owned_part(const Tensor& flat);
   std::vector<std::vector<double>> gather(const Tensor& owned_flat);
 
   Context& context_;

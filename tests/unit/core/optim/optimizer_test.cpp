@@ -120,14 +120,36 @@ TEST_F(Optimizers, LeaveTheGapsBetweenParametersAtZero) {
   }
 }
 
-TEST_F(Optimizers, ClipByTheGlobalNorm) {
-  ParameterStore& store = this->store(Precision::kFp64);
-  draw_gradients(1);
-  double squares = 0;
-  for (const Parameter* parameter : {&matrix_, &vector_})
-    for (int64_t i = 0; i < parameter->gradient.num_elements(); ++i)
-      squares += std::pow(element(parameter->gradient, i), 2);
-  EXPECT_NEAR(gradient_norm(context_, store), std::sqrt(squares), 1e-12);
+TEST_F(Optimizers, UpdateTheOwnedRangesOnly) {
+  for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd}) {
+    OptimizerConfig config;
+    config.optimizer = kind;
+    ParameterStore& whole = this->store(Precision::kBf16);
+    const auto reference = make_optimizer(context_, config, whole);
+    draw_gradients(1);
+    const Tensor before = clone(context_, whole.values());
+    reference->step(context_, whole, 0.01, 1, 1.0);
+    const std::vector<FlatRange> owned = {{3, 9}, {34, 40}};
+    ParameterStore part(context_, whole.layout(), owned, [&](int64_t bytes, MemoryCategory category) {
+      return context_.zeros({bytes}, DType::kUInt8, category).storage();
+    });
+    part.initialize(context_, 1);
+    draw_gradients(1);
+    const auto optimizer = make_optimizer(context_, config, part);
+    optimizer->step(context_, part, 0.01, 1, 1.0);
+    EXPECT_EQ(optimizer->state()[0].flat.num_elements(), 12);
+    for (int64_t i = 0; i < part.num_elements(); ++i) {
+      const bool mine = (i >= 3 && i < 9) || (i >= 34 && i < 40);
+      EXPECT_EQ(element(part.values(), i), element(mine ? whole.values() : before, i)) << i;
+      if (!mine) continue;
+      const int64_t place = i < 9 ? i - 3 : i - 28;
+      EXPECT_EQ(element(part.masters(), place), element(whole.masters(), i));
+      EXPECT_EQ(element(optimizer->state()[0].flat, place), element(reference->state()[0].flat, i));
+    }
+  }
+}
+
+TEST(Clip, LimitsTheNorm) {
   EXPECT_EQ(clip_factor(0.5, 1.0), 1.0);
   EXPECT_DOUBLE_EQ(clip_factor(4.0, 1.0), 1.0 / (4.0 + 1e-6));
   EXPECT_EQ(clip_factor(4.0, 0.0), 1.0);
