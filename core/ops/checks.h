@@ -23,9 +23,9 @@ inline DType wide_dtype(DType dtype) {
   return dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
 }
 
-/// Whether the plain loops run: the fast kernels take float32 and bfloat16 only.
+/// Whether the plain loops run: the fast kernels take float32, bfloat16 and float16 only.
 inline bool use_reference(const Context& context, DType dtype) {
-  return context.reference_kernels || dtype == DType::kFloat64 || dtype == DType::kFloat16;
+  return context.reference_kernels || dtype == DType::kFloat64;
 }
 
 }  // namespace trireme::ops

@@ -29,7 +29,7 @@ void check_low_precision(const char* op, const Tensor* low_precision, const Tens
   check_contiguous(op, "low_precision", *low_precision);
 }
 
-/// The fast kernels write bfloat16 copies; float16 ones come from the plain loops.
+/// Float64 copies come from the plain loops.
 bool use_plain_loops(const Context& context, const Tensor& weights, const Tensor* low_precision) {
   return use_reference(context, weights.dtype()) ||
          (low_precision != nullptr && use_reference(context, low_precision->dtype()));

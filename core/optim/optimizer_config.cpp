@@ -51,10 +51,24 @@ DType PrecisionConfig::master() const {
 
 void PrecisionConfig::fields(FieldVisitor& visitor) {
   using Names = std::pair<const char*, Precision>;
-  static constexpr Names kNames[] = {
-      {"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp64", Precision::kFp64}};
-  visitor.visit_choice({"dtype", "fp32; bf16 with fp32 master weights; fp64 (slow, for verification)."},
-                       dtype, std::span<const Names>(kNames));
+  static constexpr Names kNames[] = {{"fp32", Precision::kFp32},
+                                     {"bf16", Precision::kBf16},
+                                     {"fp16", Precision::kFp16},
+                                     {"fp64", Precision::kFp64}};
+  visitor.visit_choice(
+      {"dtype", "fp32; bf16 or fp16 with fp32 master weights; fp64 (slow, for verification)."}, dtype,
+      std::span<const Names>(kNames));
+  visitor.visit({"loss_scale", "Constant loss scale of fp16; 0: dynamic.", "", 0.0, 1e12}, loss_scale);
+  visitor.visit({"initial_loss_scale", "First dynamic loss scale of fp16.", "", 1.0, 1e12},
+                initial_loss_scale);
+  visitor.visit({"min_loss_scale", "Smallest dynamic loss scale of fp16.", "", 1.0, 1e12}, min_loss_scale);
+  visitor.visit(
+      {"loss_scale_window", "Finite steps in a row after which the loss scale doubles.", "steps", 1},
+      loss_scale_window);
+  visitor.visit(
+      {"hysteresis", "Steps that are not finite, since the last growth, before the loss scale halves.",
+       "steps", 1},
+      hysteresis);
 }
 
 }  // namespace trireme

@@ -190,9 +190,10 @@ TEST(GptOracle, LlamaInFp32AgreesWithHuggingFaceAndTorch) {
   expect_agreement("llama", llama(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
 }
 
-TEST(GptOracle, LogitsInBf16AreAsExactAsHuggingFaces) {
+/// `error_name`: relative L2 error that the same type costs Transformers.
+void expect_logits_as_exact_as_theirs(Precision precision, const std::string& error_name) {
   for (const auto& [name, config] : {std::pair{"gpt2", gpt2()}, std::pair{"llama", llama()}}) {
-    Oracle oracle(name, config, Precision::kBf16);
+    Oracle oracle(name, config, precision);
     const Tensor logits = oracle.logits();
     const Tensor expected = oracle.tensor("logits").reshape({kBatch * kLength, 37});
     double error = 0, norm = 0;
@@ -200,11 +201,19 @@ TEST(GptOracle, LogitsInBf16AreAsExactAsHuggingFaces) {
       error += std::pow(element(logits, i) - element(expected, i), 2);
       norm += std::pow(element(expected, i), 2);
     }
-    const double theirs = element(oracle.tensor("bf16_error"), 0);
-    std::printf("%s in bf16: relative L2 error of logits %.2e, Transformers' own %.2e\n", name,
+    const double theirs = element(oracle.tensor(error_name), 0);
+    std::printf("%s: relative L2 error of logits %.2e, Transformers' own %.2e\n", name,
                 std::sqrt(error / norm), theirs);
     EXPECT_LE(std::sqrt(error / norm), 1.1 * theirs) << name;
   }
+}
+
+TEST(GptOracle, LogitsInBf16AreAsExactAsHuggingFaces) {
+  expect_logits_as_exact_as_theirs(Precision::kBf16, "bf16_error");
+}
+
+TEST(GptOracle, LogitsInFp16AreAsExactAsHuggingFaces) {
+  expect_logits_as_exact_as_theirs(Precision::kFp16, "fp16_error");
 }
 
 }  // namespace

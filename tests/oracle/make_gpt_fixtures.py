@@ -106,8 +106,12 @@ def make(name, model, names_of):
     own_loss = F.cross_entropy(exact.logits[:, :-1].flatten(0, 1), targets[0, :, :-1].flatten())
     assert (exact.loss - own_loss).abs() < 1e-6, "the loss is not Hugging Face's"
 
-    rounded = copy.deepcopy(model).bfloat16()(tokens[0]).logits.detach().double()
-    bf16_error = ((rounded - exact.logits).norm() / exact.logits.norm()).item()  # what bfloat16 costs Transformers itself
+    def error_in(dtype):
+        """What a 16-bit type costs Transformers itself."""
+        rounded = copy.deepcopy(model).to(dtype)(tokens[0]).logits.detach().double()
+        return ((rounded - exact.logits).norm() / exact.logits.norm()).item()
+
+    bf16_error, fp16_error = error_in(torch.bfloat16), error_in(torch.float16)
 
     targets[:, 0, 2] = targets[:, 2, 5:] = -1  # some count nothing
     groups = [dict(params=[p for p in model.parameters() if p.dim() > 1], weight_decay=DECAY),
@@ -134,9 +138,10 @@ def make(name, model, names_of):
     assert norms[0] > CLIP, "clipping is not tested"
     out["losses"], out["norms"] = torch.tensor(losses, dtype=torch.float64), torch.tensor(norms, dtype=torch.float64)
     out["bf16_error"] = torch.tensor([bf16_error], dtype=torch.float64)
+    out["fp16_error"] = torch.tensor([fp16_error], dtype=torch.float64)
     save_file(out, HERE / f"{name}.safetensors",
               metadata={"torch": torch.__version__, "transformers": transformers.__version__, "generator": pathlib.Path(__file__).name})
-    print(name, (HERE / f"{name}.safetensors").stat().st_size, "bytes; losses", losses[0], losses[-1], "norm", norms[0], "bf16", bf16_error)
+    print(name, (HERE / f"{name}.safetensors").stat().st_size, "bytes; losses", losses[0], losses[-1], "norm", norms[0], "bf16", bf16_error, "fp16", fp16_error)
 
 
 torch.manual_seed(20)

@@ -27,6 +27,20 @@ void draw(const Tensor& flat, const ParameterStore& store, uint64_t seed, uint64
   }
 }
 
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kFp16:
+      return "fp16";
+    case Precision::kFp64:
+      break;
+  }
+  return "fp64";
+}
+
 void append(std::string& bytes, const Tensor& tensor) {
   bytes.append(reinterpret_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.num_bytes()));
 }
@@ -58,7 +72,7 @@ CheckpointRun::CheckpointRun(Precision precision, uint64_t seed, int64_t vocabul
   state.tokens = 4096;
   state.samples = 64;
   state.run_id = "test-run";
-  state.precision = precision == Precision::kFp32 ? "fp32" : precision == Precision::kBf16 ? "bf16" : "fp64";
+  state.precision = name_of(precision);
   state.config_json = R"({"training":{"global_batch_size":8,"micro_batch_size":2},"model":{"num_layers":1}})";
   state.architecture_json = R"({"num_layers":1,"hidden_size":12})";
   state.tokenizer_hash = "0123456789abcdef";

@@ -81,13 +81,13 @@ void fill_normal(const Tensor& tensor, uint64_t seed, double std) {
     const auto bits = philox(key, {static_cast<uint32_t>(i), 0, 0, 0});
     const double value = std * normal_from_bits(bits[0], bits[1])[0];
     const int64_t row = i / tensor.cols(), col = i % tensor.cols();
-    if (tensor.dtype() == DType::kFloat64) {
-      tensor.row<double>(row)[col] = value;
-    } else if (tensor.dtype() == DType::kFloat32) {
-      tensor.row<float>(row)[col] = static_cast<float>(value);
-    } else {
-      tensor.row<bfloat16>(row)[col] = bfloat16(static_cast<float>(value));
-    }
+    dispatch_floating(tensor.dtype(), [&]<class T>(T) {
+      if constexpr (std::is_same_v<T, double>) {
+        tensor.row<T>(row)[col] = value;
+      } else {
+        tensor.row<T>(row)[col] = T(static_cast<float>(value));
+      }
+    });
   }
 }
 

@@ -27,7 +27,7 @@ struct OpRun {
 struct OpCase {
   std::string op;           ///< "gemm", "attention_forward", ...
   std::string description;  ///< "64 x 96 x 33, b transposed, strided rows"
-  std::vector<DType> dtypes = {DType::kFloat32, DType::kBFloat16};
+  std::vector<DType> dtypes = {DType::kFloat32, DType::kBFloat16, DType::kFloat16};
   std::function<OpRun(Context&, DType dtype, DType storage, uint64_t seed)> build;
   bool benchmark = false;  ///< large: timed by the benchmark, not run by the tests
 };

@@ -11,7 +11,7 @@ namespace trireme::testing {
 /// - float32: a polynomial of a few units (2e-7) or a sum over a few hundred terms: 4e-6.
 /// - bfloat16: math in float32, one rounding of the result, 2^-9 = 2e-3, of which one may come on
 ///   top where an accumulating operation rounds twice: 4e-3.
-/// - float16: math in double, one rounding of 2^-12: 5e-4.
+/// - float16: math in float32, one rounding of the result, 2^-11 = 4.9e-4: 5e-4, so none on top.
 inline double tolerance(DType dtype) {
   switch (dtype) {
     case DType::kFloat64:

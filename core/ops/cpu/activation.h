@@ -2,8 +2,8 @@
 
 #include "core/ops/activation.h"
 
-/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
-/// core/ops/activation.cpp.
+/// Highway and OpenMP over float32, bfloat16 and float16, math in float32. Arguments are checked by the
+/// dispatch in core/ops/activation.cpp.
 namespace trireme::ops::cpu {
 
 void activation_forward(Context& context, Activation activation, const Tensor& x, Tensor& y);

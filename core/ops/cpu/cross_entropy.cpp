@@ -71,8 +71,8 @@ HWY_EXPORT(gradient_of_row);
 namespace {
 
 float element(const Tensor& logits, int64_t row, int64_t col) {
-  if (logits.dtype() == DType::kFloat32) return logits.row<float>(row)[col];
-  return static_cast<float>(logits.row<bfloat16>(row)[col]);
+  return dispatch_floating(logits.dtype(),
+                           [&]<class T>(T) { return static_cast<float>(logits.row<T>(row)[col]); });
 }
 
 void clear_row(Tensor& logits, int64_t row) {

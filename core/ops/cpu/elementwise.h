@@ -2,8 +2,8 @@
 
 #include "core/ops/elementwise.h"
 
-/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
-/// core/ops/elementwise.cpp.
+/// Highway and OpenMP over float32, bfloat16 and float16, math in float32. Arguments are checked by the
+/// dispatch in core/ops/elementwise.cpp.
 namespace trireme::ops::cpu {
 
 void add(Context& context, const Tensor& a, const Tensor& b, Tensor& c);

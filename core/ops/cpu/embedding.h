@@ -2,8 +2,8 @@
 
 #include "core/ops/embedding.h"
 
-/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
-/// core/ops/embedding.cpp. `first_row`: the id of the table's first row.
+/// Highway and OpenMP over float32, bfloat16 and float16, math in float32. Arguments are checked by the
+/// dispatch in core/ops/embedding.cpp. `first_row`: the id of the table's first row.
 namespace trireme::ops::cpu {
 
 void embedding_forward(Context& context, const Tensor& table, const Tensor& ids, Tensor& out, bool accumulate,

@@ -56,31 +56,43 @@ Tensor as_float32(Context& context, const Tensor& tensor) {
   return result;
 }
 
+/// Rows and columns of an operand as it is multiplied, in the order in which it is stored.
+Tensor float32_panel(Context& context, const Tensor& operand, bool transposed, int64_t row, int64_t rows,
+                     int64_t col, int64_t cols) {
+  return as_float32(context, transposed ? operand.slice(0, col, cols).slice(1, row, rows)
+                                        : operand.slice(0, row, rows).slice(1, col, cols));
+}
+
 }  // namespace
 
 void gemm_through_float32(Context& context, const Tensor& a, const Tensor& b, Tensor& c,
                           const GemmOptions& options) {
-  constexpr int64_t kPanelRows = 1024;
-  const Tensor b_float = as_float32(context, b);
-  GemmOptions panel_options = options;
-  Tensor bias;
-  if (options.bias != nullptr) {
-    bias = as_float32(context, *options.bias);
-    panel_options.bias = &bias;
-  }
-  for (int64_t begin = 0; begin < c.size(0); begin += kPanelRows) {
-    const int64_t rows = std::min(kPanelRows, c.size(0) - begin);
-    const Tensor a_float = as_float32(context, a.slice(options.transpose_a ? 1 : 0, begin, rows));
-    Tensor c_panel = c.slice(0, begin, rows);
-    const bool direct = c.dtype() == DType::kFloat32;
-    Tensor c_float = direct ? c_panel
-                            : Tensor::allocate_padded(context.allocator, c_panel.shape(), DType::kFloat32,
-                                                      MemoryCategory::kWorkspace);
-    if (!direct && options.accumulate) ops::cast(context, c_panel, c_float);
-    const bool multiplied = multiply(context, a_float, b_float, c_float, panel_options);
-    TRIREME_ASSERT(multiplied, "oneDNN multiplies float32 on every CPU");
-    if (!direct) ops::cast(context, c_float, c_panel);
-  }
+  constexpr int64_t kRows = 1024, kCols = 4096, kDepth = 4096;  // of a panel: 96 MiB of float32 at most
+  const int64_t depth = a.size(options.transpose_a ? 0 : 1);
+  const Tensor bias = options.bias == nullptr ? Tensor() : as_float32(context, *options.bias);
+  for (int64_t col = 0; col < c.size(1); col += kCols)
+    for (int64_t row = 0; row < c.size(0); row += kRows) {
+      const int64_t rows = std::min(kRows, c.size(0) - row), cols = std::min(kCols, c.size(1) - col);
+      Tensor c_panel = c.slice(0, row, rows).slice(1, col, cols);
+      const bool direct = c.dtype() == DType::kFloat32;
+      Tensor c_float = direct ? c_panel
+                              : Tensor::allocate_padded(context.allocator, c_panel.shape(), DType::kFloat32,
+                                                        MemoryCategory::kWorkspace);
+      if (!direct && options.accumulate) ops::cast(context, c_panel, c_float);
+      const Tensor bias_panel = bias.defined() ? bias.slice(0, col, cols) : Tensor();
+      for (int64_t k = 0; k < depth; k += kDepth) {
+        const Tensor a_float =
+            float32_panel(context, a, options.transpose_a, row, rows, k, std::min(kDepth, depth - k));
+        const Tensor b_float =
+            float32_panel(context, b, options.transpose_b, k, std::min(kDepth, depth - k), col, cols);
+        GemmOptions panel_options = options;
+        panel_options.accumulate = options.accumulate || k > 0;
+        panel_options.bias = bias.defined() && k == 0 ? &bias_panel : nullptr;
+        const bool multiplied = multiply(context, a_float, b_float, c_float, panel_options);
+        TRIREME_ASSERT(multiplied, "oneDNN multiplies float32 on every CPU");
+      }
+      if (!direct) ops::cast(context, c_float, c_panel);
+    }
 }
 
 void gemm(Context& context, const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options) {

@@ -2,8 +2,8 @@
 
 #include "core/ops/norm.h"
 
-/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
-/// core/ops/norm.cpp.
+/// Highway and OpenMP over float32, bfloat16 and float16, math in float32. Arguments are checked by the
+/// dispatch in core/ops/norm.cpp.
 namespace trireme::ops::cpu {
 
 void layer_norm_forward(Context& context, const Tensor& x, const Tensor& weight, const Tensor* bias,

@@ -2,8 +2,8 @@
 
 #include "core/ops/optimizer.h"
 
-/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
-/// core/ops/optimizer.cpp.
+/// Highway and OpenMP over float32, bfloat16 and float16, math in float32. Arguments are checked by the
+/// dispatch in core/ops/optimizer.cpp.
 namespace trireme::ops::cpu {
 
 void adamw(Context& context, const AdamWOptions& options, Tensor& weights, const Tensor& gradient,

@@ -28,8 +28,12 @@ double sum_row(const T* values, int64_t length, bool squares) {
     } else {
       const auto bits =
           hn::LoadU(hn::Rebind<uint16_t, decltype(d)>(), reinterpret_cast<const uint16_t*>(from));
-      const hn::Rebind<uint32_t, decltype(d)> words;
-      return hn::PromoteTo(d, hn::BitCast(half, hn::ShiftLeft<16>(hn::PromoteTo(words, bits))));
+      const auto words = hn::PromoteTo(hn::Rebind<uint32_t, decltype(d)>(), bits);
+      if constexpr (std::is_same_v<T, bfloat16>) {
+        return hn::PromoteTo(d, hn::BitCast(half, hn::ShiftLeft<16>(words)));
+      } else {
+        return hn::PromoteTo(d, from_half(half, words));
+      }
     }
   };
   int64_t i = 0;
@@ -55,7 +59,7 @@ double sum_part(const Tensor& x, const Block& block, bool squares) {
   return total;
 }
 
-/// An exponent of ones: infinity or not a number. The upper half of the bits tells, in both types.
+/// An exponent of ones: infinity or not a number.
 int64_t count_part(const Tensor& x, const Block& block) {
   int64_t count = 0;
   dispatch_storage(x.dtype(), [&]<class T>(T) HWY_ATTR {

@@ -2,8 +2,8 @@
 
 #include "core/ops/reduce.h"
 
-/// Highway and OpenMP over float32 and bfloat16, math in float32. Arguments are checked by the dispatch in
-/// core/ops/reduce.cpp.
+/// Highway and OpenMP over float32, bfloat16 and float16, math in float32. Arguments are checked by the
+/// dispatch in core/ops/reduce.cpp.
 namespace trireme::ops::cpu {
 
 double sum(Context& context, const Tensor& x);

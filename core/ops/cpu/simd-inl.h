@@ -1,5 +1,5 @@
-// Shared SIMD pieces of the fast kernels: float32 vectors over float32 or bfloat16 memory, and the few
-// functions that attention, cross-entropy, activations and norms need. Compiled once per instruction set.
+// Shared SIMD pieces of the fast kernels: float32 vectors over float32, bfloat16 or float16 memory, and the
+// few functions that attention, cross-entropy, activations and norms need. Compiled once per instruction set.
 //
 // A kernel file defines HWY_TARGET_INCLUDE to itself, includes hwy/foreach_target.h and then this header,
 // puts its code into trireme::ops::cpu::HWY_NAMESPACE and exports entry points that work on a range of one
@@ -51,8 +51,35 @@ HWY_INLINE Floats load(const bfloat16* from) {
   return hn::BitCast(FloatTag(), hn::ShiftLeft<16>(hn::PromoteTo(BitsTag(), half)));
 }
 
+/// IEEE halves, one in the lower bits of each word -> floats, exactly. Integer arithmetic on every target:
+/// few have an instruction for it that Highway 1.0 rounds like float16(float).
+template <class D>
+HWY_INLINE hn::Vec<D> from_half(D d, hn::Vec<hn::RebindToUnsigned<D>> half) {
+  const hn::RebindToUnsigned<D> bits_tag;
+  const auto magnitude = hn::ShiftLeft<13>(hn::And(half, hn::Set(bits_tag, 0x7FFFu)));
+  const auto special = hn::Gt(magnitude, hn::Set(bits_tag, 0x7BFFu << 13));  // infinity or NaN
+  const auto small = hn::Lt(magnitude, hn::Set(bits_tag, 0x0400u << 13));    // subnormal or zero
+  const auto offset = hn::IfThenElse(special, hn::Set(bits_tag, 224u << 23), hn::Set(bits_tag, 112u << 23));
+  const auto normal = hn::Add(magnitude, offset);
+  const auto unit = hn::Set(bits_tag, 113u << 23);  // 2^-14, the smallest normal half
+  const auto subnormal = hn::Sub(hn::BitCast(d, hn::Add(magnitude, unit)), hn::BitCast(d, unit));
+  const auto result = hn::IfThenElse(small, hn::BitCast(bits_tag, subnormal), normal);
+  return hn::BitCast(d, hn::Or(result, hn::ShiftLeft<16>(hn::And(half, hn::Set(bits_tag, 0x8000u)))));
+}
+
+HWY_INLINE Floats load(const float16* from) {
+  const auto half = hn::LoadU(HalfTag(), reinterpret_cast<const uint16_t*>(from));
+  return from_half(FloatTag(), hn::PromoteTo(BitsTag(), half));
+}
+
 HWY_INLINE void store(Floats value, float* to) {
   hn::StoreU(value, FloatTag(), to);
+}
+
+/// The lower half of each word.
+HWY_INLINE void store_lower_halves(hn::Vec<BitsTag> words, void* to) {
+  const hn::RebindToSigned<BitsTag> signed_tag;
+  hn::StoreU(hn::DemoteTo(HalfTag(), hn::BitCast(signed_tag, words)), HalfTag(), static_cast<uint16_t*>(to));
 }
 
 /// Rounds to nearest even, NaN stays NaN: the same bits as bfloat16(float).
@@ -63,10 +90,27 @@ HWY_INLINE void store(Floats value, bfloat16* to) {
   const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(bits_tag, 0x7FFFu)));
   const auto quiet = hn::Or(bits, hn::Set(bits_tag, 0x400000u));
   const auto is_nan = hn::RebindMask(bits_tag, hn::IsNaN(value));
-  const auto upper = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded));
-  const hn::RebindToSigned<BitsTag> signed_tag;
-  hn::StoreU(hn::DemoteTo(HalfTag(), hn::BitCast(signed_tag, upper)), HalfTag(),
-             reinterpret_cast<uint16_t*>(to));
+  store_lower_halves(hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded)), to);
+}
+
+/// Rounds to nearest even: the same bits as float16(float).
+HWY_INLINE void store(Floats value, float16* to) {
+  const BitsTag bits_tag;
+  const auto bits = hn::BitCast(bits_tag, value);
+  const auto magnitude = hn::And(bits, hn::Set(bits_tag, 0x7FFFFFFFu));
+  const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(bits_tag, 1u));
+  const auto rounded = hn::Add(magnitude, hn::Add(odd, hn::Set(bits_tag, 0xFFFu)));
+  const auto normal = hn::ShiftRight<13>(hn::Sub(rounded, hn::Set(bits_tag, 112u << 23)));
+  // Subnormal: the float adder rounds to the right bit.
+  const auto shifted = hn::Add(hn::BitCast(FloatTag(), magnitude), constant(0.5f));
+  const auto subnormal = hn::Sub(hn::BitCast(bits_tag, shifted), hn::Set(bits_tag, 0x3F000000u));
+  auto half = hn::IfThenElse(hn::Lt(magnitude, hn::Set(bits_tag, 113u << 23)), subnormal, normal);
+  const auto overflows = hn::Gt(magnitude, hn::Set(bits_tag, 0x477FEFFFu));  // 65520 and above
+  half = hn::IfThenElse(overflows, hn::Set(bits_tag, 0x7C00u), half);
+  const auto is_nan = hn::Gt(magnitude, hn::Set(bits_tag, 0x7F800000u));
+  half = hn::IfThenElse(is_nan, hn::Set(bits_tag, 0x7E00u), half);
+  const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(bits_tag, 0x8000u));
+  store_lower_halves(hn::Or(half, sign), to);
 }
 
 /// The first `count` < lanes() elements, zeros behind them; touches no memory beyond.
@@ -178,12 +222,13 @@ HWY_INLINE Floats normal_distribution(Floats x, Floats& density_root) {
   return hn::IfThenElse(hn::Lt(x, zero()), tail, hn::Sub(constant(1.0f), tail));
 }
 
-/// Calls body(T{}) with T = float or bfloat16, the two types in which the fast kernels store.
+/// Calls body(T{}) with T = float, bfloat16 or float16, the types in which the fast kernels store.
 template <class Body>
 HWY_INLINE void dispatch_storage(DType dtype, Body&& body) {
   if (dtype == DType::kFloat32) return body(float{});
-  TRIREME_ASSERT(dtype == DType::kBFloat16, "fast kernels take float32 and bfloat16");
-  body(bfloat16{});
+  if (dtype == DType::kBFloat16) return body(bfloat16{});
+  TRIREME_ASSERT(dtype == DType::kFloat16, "fast kernels take float32, bfloat16 and float16");
+  body(float16{});
 }
 
 }  // namespace trireme::ops::cpu::HWY_NAMESPACE

@@ -92,7 +92,6 @@ std::vector<OpCase> gemm_cases() {
     OpCase result;
     result.op = "gemm";
     result.description = gemm.text();
-    result.dtypes = {DType::kFloat32, DType::kBFloat16, DType::kFloat16};
     result.benchmark = gemm.benchmark;
     result.build = [=](Context& context, DType dtype, DType storage, uint64_t seed) {
       return build(gemm, context, dtype, storage, seed);

@@ -323,7 +323,7 @@ TEST(AttentionGradient, IsTheCentralDifferenceOfForward) {
 }
 
 TEST(AttentionGradient, IsTheSameBitsInWholeGroupsAndInRanges) {
-  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat16}) {
     Context context;
     Attention whole(context, {1, 600, 600, 2, 1, 16}, dtype, 8),
         ranges(context, {1, 600, 600, 2, 1, 16}, dtype, 8);

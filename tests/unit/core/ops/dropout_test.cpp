@@ -58,7 +58,7 @@ TEST(Dropout, MaskIsTheReferencesBitForBit) {
   Context fast, reference;
   fast.num_threads = 2;
   reference.reference_kernels = true;
-  for (const DType dtype : {DType::kFloat32, DType::kBFloat16})
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat16})
     for (const int64_t cols : {1, 5, 64, 331}) {
       const ops::DropoutOptions options = options_for(fast, 0.3, 3, 50);
       const Tensor x = ones(fast, {150, cols}, dtype);

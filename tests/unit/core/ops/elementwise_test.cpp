@@ -25,7 +25,7 @@ TEST(Elementwise, AddsOverItsOwnInput) {
 
 TEST(Elementwise, WritesOnlyTheColumnsOfAColumnSlice) {
   Context context;
-  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat64}) {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat16, DType::kFloat64}) {
     Tensor whole = tensor_of(context, {2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}, dtype);
     Tensor middle = whole.slice(1, 1, 2);
     ops::scale(context, middle, 10);
@@ -77,6 +77,38 @@ TEST(Cast, RoundsToBFloat16LikeTheScalarTypeOnEveryUpperPattern) {
   for (int64_t i = 0; i < 5; ++i)
     for (int64_t j = 0; j < kPatterns; ++j)
       ASSERT_EQ(y.row<bfloat16>(i)[j].bits, bfloat16(x.row<float>(i)[j]).bits) << i << " " << j;
+}
+
+/// The bits below a half's last one: exact, above, below, at and above the tie; with every sign, exponent and
+/// mantissa, so that subnormal results (ties at other bits) and overflow are among them.
+TEST(Cast, RoundsToFloat16LikeTheScalarTypeOnEveryUpperPattern) {
+  Context context;
+  constexpr int64_t kPatterns = 1 << 19;
+  Tensor x = context.workspace({5, kPatterns}, DType::kFloat32);
+  const uint32_t lower[5] = {0x0000u, 0x0001u, 0x0FFFu, 0x1000u, 0x1001u};
+  for (int64_t i = 0; i < 5; ++i)
+    for (int64_t j = 0; j < kPatterns; ++j) {
+      const uint32_t word = static_cast<uint32_t>(j) << 13 | lower[i];
+      std::memcpy(x.row<float>(i) + j, &word, 4);
+    }
+  Tensor y = context.workspace({5, kPatterns}, DType::kFloat16);
+  ops::cast(context, x, y);
+  for (int64_t i = 0; i < 5; ++i)
+    for (int64_t j = 0; j < kPatterns; ++j)
+      ASSERT_EQ(y.row<float16>(i)[j].bits, float16(x.row<float>(i)[j]).bits) << i << " " << j;
+}
+
+TEST(Cast, ReadsEveryFloat16LikeTheScalarType) {
+  Context context;
+  constexpr int64_t kPatterns = 65536;
+  Tensor x = context.workspace({kPatterns}, DType::kFloat16);
+  for (int64_t j = 0; j < kPatterns; ++j) x.data<float16>()[j].bits = static_cast<uint16_t>(j);
+  Tensor y = context.workspace({kPatterns}, DType::kFloat32);
+  ops::cast(context, x, y);
+  for (int64_t j = 0; j < kPatterns; ++j) {
+    const float expected = static_cast<float>(x.data<float16>()[j]);
+    ASSERT_EQ(std::memcmp(y.data<float>() + j, &expected, 4), 0) << j;
+  }
 }
 
 TEST(Cast, RoundsThePaddedEndOfARowToo) {

@@ -27,7 +27,7 @@ TEST(Embedding, CopiesOrAddsTheRowsOfTheIds) {
 
 TEST(Embedding, BackwardAddsUpRepeatedIdsAndClearsTheOthers) {
   Context context;
-  for (const DType dtype : {DType::kFloat64, DType::kFloat32, DType::kBFloat16}) {
+  for (const DType dtype : {DType::kFloat64, DType::kFloat32, DType::kBFloat16, DType::kFloat16}) {
     const DType wide = dtype == DType::kFloat64 ? dtype : DType::kFloat32;
     const Tensor d_out = tensor_of(context, {4, 2}, {1, 2, 10, 20, 100, 200, 64, 128}, dtype);
     const Tensor ids = tensor_of(context, {4}, {2, 0, 2, 2}, DType::kInt32);

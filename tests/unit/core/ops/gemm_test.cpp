@@ -82,27 +82,43 @@ TEST_P(GemmBits, OfARowDependNeitherOnTheThreadsNorOnTheOtherRows) {
   EXPECT_TRUE(same_bits(one, split));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, GemmBits,
-                         ::testing::Combine(::testing::Values(DType::kFloat32, DType::kBFloat16),
-                                            ::testing::Values(ops::GemmOptions{},
-                                                              ops::GemmOptions{.transpose_b = true})));
+INSTANTIATE_TEST_SUITE_P(
+    Types, GemmBits,
+    ::testing::Combine(::testing::Values(DType::kFloat32, DType::kBFloat16, DType::kFloat16),
+                       ::testing::Values(ops::GemmOptions{}, ops::GemmOptions{.transpose_b = true})));
 
-TEST(Gemm, ThroughFloat32PanelsGivesTheSameAsOneDnn) {
-  Context context;
+/// More rows, columns and depth than a panel has.
+TEST(Gemm, ThroughFloat32PanelsGivesTheReferencesResult) {
+  Context context, reference;
   context.num_threads = 2;
-  for (const bool transpose_a : {false, true}) {
-    constexpr int64_t kM = 1100, kN = 40, kK = 24;  // more rows than a panel has
-    const Tensor a = random_tensor(context, transpose_a ? Shape{kK, kM} : Shape{kM, kK}, DType::kBFloat16,
-                                   DType::kBFloat16, 1, true);
-    const Tensor b = random_tensor(context, {kK, kN}, DType::kBFloat16, DType::kBFloat16, 2);
-    const Tensor bias = random_tensor(context, {kN}, DType::kBFloat16, DType::kBFloat16, 3);
-    const ops::GemmOptions options{.transpose_a = transpose_a, .accumulate = true, .bias = &bias};
-    Tensor exact = random_tensor(context, {kM, kN}, DType::kBFloat16, DType::kFloat32, 4);
-    Tensor panels = random_tensor(context, {kM, kN}, DType::kBFloat16, DType::kBFloat16, 4);
-    ops::gemm(context, a, b, exact, options);
-    ops::cpu::gemm_through_float32(context, a, b, panels, options);
-    EXPECT_LE(testing::relative_error(panels, exact), testing::tolerance(DType::kBFloat16));
-  }
+  reference.reference_kernels = true;
+  for (const auto& [m, n, k] : {std::tuple{1100, 40, 24}, {30, 4101, 24}, {30, 40, 4101}})
+    for (const bool transpose : {false, true})
+      for (const DType c_type : {DType::kFloat16, DType::kFloat32}) {
+        const auto matrix = [&](const Shape& shape, DType dtype, uint64_t seed) {
+          return random_tensor(context, shape, dtype, dtype, seed, true);
+        };
+        const Tensor a = matrix(transpose ? Shape{k, m} : Shape{m, k}, DType::kFloat16, 1);
+        const Tensor b = matrix(transpose ? Shape{n, k} : Shape{k, n}, DType::kFloat16, 2);
+        const Tensor bias = matrix({n}, DType::kFloat16, 3);
+        Tensor panels = matrix({m, n}, c_type, 4), exact = matrix({m, n}, c_type, 4);
+        const ops::GemmOptions options{transpose, transpose, true, &bias};
+        ops::cpu::gemm_through_float32(context, a, b, panels, options);
+        ops::gemm(reference, a, b, exact, options);
+        EXPECT_LE(testing::relative_error(panels, exact), testing::tolerance(c_type));
+      }
+}
+
+/// A vocabulary's matrix in float32 would be 150 MiB at GPT-2's size.
+TEST(Gemm, ThroughFloat32PanelsNeedsMemoryForPanelsOnly) {
+  Context context;
+  const Tensor a = random_tensor(context, {1, 64}, DType::kFloat16, DType::kFloat16, 1);
+  const Tensor b = random_tensor(context, {50000, 64}, DType::kFloat16, DType::kFloat16, 2);
+  Tensor c = context.activation({1, 50000}, DType::kFloat16);
+  const int64_t before = context.allocator.ledger().total;
+  context.allocator.reset_peak();
+  ops::cpu::gemm_through_float32(context, a, b, c, {.transpose_b = true});
+  EXPECT_LE(context.allocator.ledger().peak - before, 4 * 4096 * (64 + 2) * 5 / 4);
 }
 
 TEST(Gemm, MatchesTheReferenceWhereOneDnnIsKeptToAvx2) {
@@ -112,6 +128,7 @@ TEST(Gemm, MatchesTheReferenceWhereOneDnnIsKeptToAvx2) {
   EXPECT_EQ(result.exit_code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("PASSED"));
   EXPECT_THAT(result.out, HasSubstr("bfloat16"));
+  EXPECT_THAT(result.out, HasSubstr("_float16"));
 }
 
 TEST(Gemm, KeepsNoWorkspaceAfterTheCall) {

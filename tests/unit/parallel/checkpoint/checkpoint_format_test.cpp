@@ -44,7 +44,8 @@ void write_floats(const fs::path& path, const Tensor& tensor) {
 }
 
 constexpr const char* kReadWithH5py = R"(
-import h5py, numpy, os
+import h5py, numpy, os, sys
+precision, dtype, read_dtype = sys.argv[1:]
 index = h5py.File('step-00000012/index.h5', 'r')
 names = []
 index.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
@@ -52,7 +53,7 @@ for name in names:
     whole = index[name][...].astype('float32')
     expected = numpy.fromfile('expected/' + name.replace('/', '_'), 'float32').reshape(whole.shape)
     assert (whole == expected).all(), name
-assert index.attrs['step'][0] == 12 and index.attrs['precision'] == 'bf16', dict(index.attrs)
+assert index.attrs['step'][0] == 12 and index.attrs['precision'] == precision, dict(index.attrs)
 assert '"seed":1234' in index.attrs['dataset']
 assert len(names) == 7 * 4, names
 shard = h5py.File('step-00000012/shard-00001-of-00003.h5', 'r')
@@ -64,9 +65,9 @@ for box in boxes:
     part = index[role][name][tuple(slice(b, b + e) for b, e in zip(begin, extent))]
     assert (part == box[...]).all() and box.id.get_offset() % 4096 == 0
     assert tuple(box.attrs['global_shape']) == index[role][name].shape
-    assert box.attrs['dtype'] == ('bfloat16' if role == 'model' else 'float32')
+    assert box.attrs['dtype'] == (dtype if role == 'model' else 'float32')
     assert box.attrs['parameter_group'] == ('decay' if name.endswith('weight') and 'norm' not in name else 'no_decay')
-assert index['model/wte.weight'].dtype == 'float32'
+assert index['model/wte.weight'].dtype == read_dtype
 moved = 'moved'
 os.rename('step-00000012', moved)
 again = h5py.File(moved + '/index.h5', 'r')['model/wte.weight'][...]
@@ -74,12 +75,21 @@ assert (again == numpy.fromfile('expected/model_wte.weight', 'float32').reshape(
 print('read', len(names), 'tensors and', len(boxes), 'boxes')
 )";
 
-TEST(CheckpointFormat, H5pyOpensWholeTensorsWithTheRightValues) {
+/// A type and what h5py is to make of it: its own where NumPy has one.
+struct Format {
+  Precision precision;
+  std::vector<std::string> names;  ///< of the precision, in the file, in h5py
+};
+
+class H5py : public ::testing::TestWithParam<Format> {};
+
+TEST_P(H5py, OpensWholeTensorsWithTheRightValues) {
   if (testing::run_program({"/usr/bin/python3", "-c", "import h5py, numpy"}).exit_code != 0)
     GTEST_SKIP() << "python3-h5py is not installed";
   const TemporaryFolder folder;
-  save(folder.path(), 3, Precision::kBf16, 600);
-  const CheckpointRun run(Precision::kBf16, 1, 7, 600);
+  const auto& [precision, names] = GetParam();
+  save(folder.path(), 3, precision, 600);
+  const CheckpointRun run(precision, 1, 7, 600);
   fs::create_directory(folder.path() / "expected");
   const auto expect = [&](const std::string& role, const Tensor& flat) {
     for (size_t i = 0; i < run.store->parameters().size(); ++i)
@@ -91,10 +101,16 @@ TEST(CheckpointFormat, H5pyOpensWholeTensorsWithTheRightValues) {
   expect("model", run.store->values());
   expect("master", run.store->masters());
   for (const OptimizerState& one : run.optimizer->state()) expect("optimizer_" + one.name, one.flat);
-  const auto result = testing::run_program({"/usr/bin/python3", "-c", kReadWithH5py}, folder.path());
+  const auto result = testing::run_program(
+      {"/usr/bin/python3", "-c", kReadWithH5py, names[0], names[1], names[2]}, folder.path());
   EXPECT_EQ(result.exit_code, 0) << result.error;
   EXPECT_THAT(result.out, ::testing::HasSubstr("read 28 tensors and"));
 }
+
+INSTANTIATE_TEST_SUITE_P(Formats, H5py,
+                         ::testing::Values(Format{Precision::kBf16, {"bf16", "bfloat16", "float32"}},
+                                           Format{Precision::kFp16, {"fp16", "float16", "float16"}}),
+                         [](const auto& info) { return info.param.names[1]; });
 
 TEST(CheckpointFormat, AMissingShardReadsAsNanInH5py) {
   if (testing::run_program({"/usr/bin/python3", "-c", "import h5py, numpy"}).exit_code != 0)

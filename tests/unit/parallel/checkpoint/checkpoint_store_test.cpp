@@ -71,7 +71,7 @@ Error error_of(Call&& call) {
 }
 
 TEST(CheckpointStore, AnyNumberOfRanksRestoresWhatAnyOtherSavedBitForBit) {
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp64}) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp16, Precision::kFp64}) {
     const std::string expected = CheckpointRun(precision).content();
     for (const int saving : {1, 2, 3}) {
       const TemporaryFolder folder;
