@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   trireme::add_evaluate(app, action);
   trireme::add_generate(app, action);
   trireme::add_config(app, action);
+  trireme::add_verify(app, action);
   trireme::add_checkpoint(app, action);
   trireme::add_doctor(app, action);
   try {

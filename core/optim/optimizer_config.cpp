@@ -31,6 +31,20 @@ void OptimizerConfig::fields(FieldVisitor& visitor) {
   visitor.visit({"clip_grad", "Largest global norm of the gradients; 0: off.", "", 0.0}, clip_grad);
 }
 
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kFp16:
+      return "fp16";
+    case Precision::kFp64:
+      break;
+  }
+  return "fp64";
+}
+
 DType PrecisionConfig::compute() const {
   switch (dtype) {
     case Precision::kBf16:

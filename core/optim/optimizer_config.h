@@ -28,6 +28,7 @@ struct OptimizerConfig {
 };
 
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
+const char* name_of(Precision precision);
 
 /// Section `precision`. fp32: everything float32. bf16, fp16: 16-bit weights, activations and products;
 /// float32 master weights, gradients and optimizer state; fp16 scales its loss (core/optim/loss_scaler.h).

@@ -21,6 +21,7 @@ void add_tokenize(CLI::App& app, CommandAction& action);
 void add_evaluate(CLI::App& app, CommandAction& action);
 void add_generate(CLI::App& app, CommandAction& action);
 void add_config(CLI::App& app, CommandAction& action);
+void add_verify(CLI::App& app, CommandAction& action);
 void add_checkpoint(CLI::App& app, CommandAction& action);
 void add_doctor(CLI::App& app, CommandAction& action);
 

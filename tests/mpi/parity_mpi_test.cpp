@@ -6,34 +6,41 @@
 namespace trireme {
 namespace {
 
-using testing::ParityError;
-using testing::ParityRun;
-using testing::ParityTrace;
+using verify::VerifyCase;
 
-/// Every process checks its own trace: against one rank that it runs alone, and against thread ranks.
-class MpiParity : public ::testing::TestWithParam<bool> {};
+class MpiParity : public ::testing::TestWithParam<bool> {
+ protected:
+  std::unique_ptr<Communicator> world() const { return testing::mpi().world({.shared_memory = GetParam()}); }
+  /// On the processes of this program, as data ranks.
+  static VerifyCase on_processes(VerifyCase run, int64_t micro_batch_size) {
+    run.num_ranks = testing::mpi().size();
+    run.rank.micro_batch_size = micro_batch_size;
+    return run;
+  }
+};
 
 TEST_P(MpiParity, ProcessesGiveTheGradientsAndLossesOfOneRank) {
-  const auto world = testing::mpi().world({.shared_memory = GetParam()});
+  const auto world = this->world();
   for (const GptConfig& model : {testing::parity_gpt2(), testing::parity_llama()}) {
     for (const Precision precision : {Precision::kFp64, Precision::kFp32}) {
-      ParityRun run{.model = model, .precision = precision, .micro_batch_size = 1};
-      const ParityTrace trace = testing::train(*world, run);
-      const double bound = precision == Precision::kFp64 ? 1e-12 : 3e-5;
-      const ParityError error = testing::compare(trace, testing::train_alone(run), 50);
-      EXPECT_LE(error.gradient, bound) << error.where;
-      EXPECT_LE(error.loss, bound);
-      EXPECT_LE(error.weight, bound) << error.weight_where;
+      const VerifyCase run = on_processes(testing::parity_run(model, precision), 1);
+      const verify::Trace trace = verify::run_case(run, *world);
+      if (world->rank() != 0) continue;
+      const verify::Trace alone = verify::run_on_threads(verify::on_one_rank(run));
+      testing::expect_within(verify::compare(trace, alone), precision == Precision::kFp64 ? 1e-12 : 3e-5,
+                             name_of(precision));
     }
   }
 }
 
 TEST_P(MpiParity, ProcessesAndThreadsGiveTheSameBits) {
-  const auto world = testing::mpi().world({.shared_memory = GetParam()});
-  const ParityRun run{
-      .model = testing::parity_gpt2(), .precision = Precision::kFp32, .num_steps = 20, .micro_batch_size = 3};
-  EXPECT_TRUE(
-      testing::identical(testing::train(*world, run), testing::train_on_threads(testing::mpi().size(), run)));
+  const auto world = this->world();
+  VerifyCase run = on_processes(testing::parity_run(testing::parity_gpt2(), Precision::kFp32), 3);
+  run.num_steps = 20;
+  const verify::Trace trace = verify::run_case(run, *world);
+  if (world->rank() == 0) {
+    EXPECT_EQ(trace, verify::run_on_threads(run));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Transports, MpiParity, ::testing::Values(true, false),

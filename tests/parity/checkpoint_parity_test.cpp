@@ -3,18 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "parallel/checkpoint/checkpoint_store.h"
-#include "parallel/comm/local_communicator.h"
-#include "parallel/comm/thread_communicator.h"
-#include "parallel/step/training_rank.h"
 #include "tests/support/parity.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
 namespace {
 
-using testing::ParityRun;
-using testing::ParityTrace;
 using testing::TemporaryFolder;
+using verify::Trace;
+using verify::VerifyCase;
 
 struct Layout {
   const char* name;
@@ -30,6 +27,7 @@ struct Layout {
     config.pipeline_schedule = schedule;
     config.zero_stage = zero ? 1 : 0;
     config.sequence_parallel = sequence_parallel;
+    config.bucket_size_mb = 6e-4;
     return config;
   }
 };
@@ -69,39 +67,38 @@ std::string step_path(const TemporaryFolder& folder, int64_t step) {
 }
 
 /// Every byte of values, masters and optimizer states that one rank restores.
-std::string content(const std::string& step_directory, ParityRun run) {
+std::string content(const std::string& step_directory, const VerifyCase& run) {
   const TemporaryFolder unused;
   std::string bytes;
   const auto append = [&](const Tensor& tensor) {
     bytes.append(reinterpret_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.num_bytes()));
   };
-  run.num_steps = 0;
-  run.parallel = {};
-  run.after = {};
-  run.before = [&](Context& context, Communicator& world, TrainingRank& rank) {
+  VerifyCase reader = verify::on_one_rank(run);
+  reader.num_steps = 0;
+  const auto read = [&](Context& context, Communicator& world, TrainingRank& rank) {
     CheckpointStore(unused.path(), world, {}, "reader")
         .restore(context, step_directory, {}, rank.store(), rank.optimizer().state());
     append(rank.store().values());
     append(rank.store().masters());
     for (const OptimizerState& one : rank.optimizer().state()) append(one.flat);
   };
-  comm::LocalCommunicator world;
-  testing::train(world, run);
+  verify::run_on_threads(reader, {.before = read});
   return bytes;
 }
 
 /// A step in every layout of the chain, a checkpoint between them. What is restored is saved again at once,
 /// so that its bytes can be compared. Returns the trace of the last layout.
-ParityTrace train_through_chain(ParityRun run) {
-  ParityTrace last;
+Trace train_through_chain(VerifyCase run) {
+  Trace last;
   run.num_steps = 1;
   TemporaryFolder saved, again;
   for (size_t i = 0; i < std::size(kChain); ++i) {
     const Layout& layout = kChain[i];
     const auto step = static_cast<int64_t>(i);
     run.first_step = step + 1;
-    run.parallel = layout.parallel();
-    run.before = [&](Context& context, Communicator& world, TrainingRank& rank) {
+    run.rank.parallel = layout.parallel();
+    run.num_ranks = layout.tensor * layout.data * layout.pipeline;
+    const auto before = [&](Context& context, Communicator& world, TrainingRank& rank) {
       if (step == 0) return;
       CheckpointStore store(steps_path(again, step), world, {}, "run", rank.model().parameters());
       const TrainingState state =
@@ -109,11 +106,11 @@ ParityTrace train_through_chain(ParityRun run) {
       EXPECT_EQ(state.step, step);
       store.save(context, state, rank.store(), rank.optimizer().state());
     };
-    run.after = [&](Context& context, Communicator& world, TrainingRank& rank) {
+    const auto after = [&](Context& context, Communicator& world, TrainingRank& rank) {
       CheckpointStore store(steps_path(saved, step + 1), world, {}, "run", rank.model().parameters());
       store.save(context, state_at(step + 1), rank.store(), rank.optimizer().state());
     };
-    last = testing::train_on_threads(layout.tensor * layout.data * layout.pipeline, run);
+    last = verify::run_on_threads(run, {before, after});
     if (step == 0) continue;
     EXPECT_TRUE(content(step_path(saved, step), run) == content(step_path(again, step), run))
         << kChain[i - 1].name << " -> " << layout.name;
@@ -124,22 +121,22 @@ ParityTrace train_through_chain(ParityRun run) {
 class CheckpointParity : public ::testing::TestWithParam<bool> {};
 
 TEST_P(CheckpointParity, ARunThatChangesItsLayoutAtEveryStepIsThatOfOneRank) {
-  ParityRun run{.model = model(GetParam()), .num_steps = std::ssize(kChain)};
-  run.micro_batch_size = 2;
-  const ParityTrace alone = testing::train_alone(run);
-  const ParityTrace moved = train_through_chain(run);
-  ParityTrace last = alone;
+  VerifyCase run = testing::parity_run(model(GetParam()));
+  run.num_steps = std::ssize(kChain);
+  run.rank.micro_batch_size = 2;
+  const Trace alone = verify::run_on_threads(verify::on_one_rank(run));
+  const Trace moved = train_through_chain(run);
+  Trace last = alone;
   last.steps = {alone.steps.back()};
-  const testing::ParityError error = testing::compare(moved, last, 1);
-  EXPECT_LE(error.loss, 1e-10);
-  EXPECT_LE(error.gradient, 1e-10) << error.where;
-  EXPECT_LE(error.weight, 1e-10) << error.weight_where;
-  RecordProperty("worst_fp64", fmt::format("{:.2e}", std::max(error.gradient, error.weight)));
+  const verify::Difference difference = verify::compare(moved, last);
+  testing::expect_within(difference, 1e-10, "after the last layout");
+  RecordProperty("worst_fp64", fmt::format("{:.2e}", std::max(difference.worst_gradient().gradient,
+                                                              difference.worst_weight().weight)));
 }
 
 TEST_P(CheckpointParity, EveryBitSurvivesEveryChangeOfLayoutWithMasterWeights) {
-  ParityRun run{.model = model(GetParam()), .precision = Precision::kBf16};
-  run.micro_batch_size = 2;
+  VerifyCase run = testing::parity_run(model(GetParam()), Precision::kBf16);
+  run.rank.micro_batch_size = 2;
   train_through_chain(run);
 }
 

@@ -6,9 +6,8 @@
 namespace trireme {
 namespace {
 
-using testing::ParityError;
-using testing::ParityRun;
-using testing::ParityTrace;
+using verify::Trace;
+using verify::VerifyCase;
 
 struct Layout {
   int ranks;
@@ -24,8 +23,8 @@ std::vector<Layout> all_layouts() {
   return layouts;
 }
 
-/// Bounds of ParityError. float64: the project promises 1e-10 and 1e-9; what was measured is 1e-15 and 6e-15.
-/// float32: measured 5e-7 for one step, 3e-6 over 50.
+/// float64: the project promises 1e-10 and 1e-9; what was measured is 1e-15 and 6e-15. float32: measured 5e-7
+/// for one step, 3e-6 over 50.
 struct Bound {
   Precision precision;
   double first_step;
@@ -35,49 +34,52 @@ constexpr Bound kBounds[] = {{Precision::kFp64, 1e-13, 1e-12}, {Precision::kFp32
 
 class DataParallelParity : public ::testing::TestWithParam<bool> {
  protected:
-  GptConfig model() const { return GetParam() ? testing::parity_llama() : testing::parity_gpt2(); }
+  /// On two ranks, in micro-batches of 3.
+  VerifyCase run(Precision precision, int64_t num_steps) const {
+    VerifyCase run =
+        testing::parity_run(GetParam() ? testing::parity_llama() : testing::parity_gpt2(), precision);
+    run.num_steps = num_steps;
+    run.num_ranks = 2;
+    run.rank.micro_batch_size = 3;
+    return run;
+  }
 };
 
 TEST_P(DataParallelParity, EveryDivisionGivesTheGradientsAndLossesOfOneRank) {
   for (const Bound& bound : kBounds) {
-    ParityRun run{.model = model(), .precision = bound.precision};
-    const ParityTrace alone = testing::train_alone(run);
+    VerifyCase run = this->run(bound.precision, 50);
+    const Trace alone = verify::run_on_threads(verify::on_one_rank(run));
     EXPECT_LT(alone.steps.back().loss, 0.9 * alone.steps.front().loss) << "the model should learn";
     double worst = 0;
     for (const Layout& layout : all_layouts()) {
-      run.micro_batch_size = layout.micro_batch_size;
-      const ParityTrace trace = testing::train_on_threads(layout.ranks, run);
-      const std::string what =
-          fmt::format("{} ranks, micro-batches of {}", layout.ranks, layout.micro_batch_size);
-      const ParityError first = testing::compare(trace, alone, 1);
-      EXPECT_LE(first.gradient, bound.first_step) << what << ": " << first.where;
-      EXPECT_LE(first.loss, bound.first_step) << what;
-      const ParityError all = testing::compare(trace, alone, static_cast<size_t>(run.num_steps));
-      EXPECT_LE(all.gradient, bound.all_steps) << what << ": " << all.where;
-      EXPECT_LE(all.loss, bound.all_steps) << what;
-      EXPECT_LE(all.weight, bound.all_steps) << what << ": " << all.weight_where;
-      worst = std::max(worst, all.gradient);
+      run.num_ranks = layout.ranks;
+      run.rank.micro_batch_size = layout.micro_batch_size;
+      const Trace trace = verify::run_on_threads(run);
+      const std::string what = fmt::format("{}, {} ranks, micro-batches of {}", name_of(bound.precision),
+                                           layout.ranks, layout.micro_batch_size);
+      testing::expect_within(verify::compare(trace, alone, 1), bound.first_step, what);
+      const verify::Difference all = verify::compare(trace, alone);
+      testing::expect_within(all, bound.all_steps, what);
+      worst = std::max(worst, all.worst_gradient().gradient);
     }
-    RecordProperty(bound.precision == Precision::kFp64 ? "worst_fp64" : "worst_fp32",
-                   fmt::format("{:.2e}", worst));
+    RecordProperty(fmt::format("worst_{}", name_of(bound.precision)), fmt::format("{:.2e}", worst));
   }
 }
 
 TEST_P(DataParallelParity, TheSameLayoutTwiceIsBitIdentical) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
-    const ParityRun run{.model = model(), .precision = precision, .num_steps = 10, .micro_batch_size = 3};
-    EXPECT_TRUE(testing::identical(testing::train_on_threads(2, run), testing::train_on_threads(2, run)));
+    const VerifyCase run = this->run(precision, 10);
+    EXPECT_EQ(verify::run_on_threads(run), verify::run_on_threads(run));
   }
 }
 
 TEST_P(DataParallelParity, RecomputedLayersGiveTheSameBits) {
   for (const Precision precision : {Precision::kFp64, Precision::kFp32}) {
-    ParityRun run{.model = model(), .precision = precision, .num_steps = 5, .micro_batch_size = 3};
-    const ParityTrace kept = testing::train_on_threads(2, run);
-    for (const RecomputeGranularity granularity :
-         {RecomputeGranularity::kFull, RecomputeGranularity::kSelective}) {
-      run.recompute = {granularity, 1};
-      EXPECT_TRUE(testing::identical(testing::train_on_threads(2, run), kept));
+    VerifyCase run = this->run(precision, 5);
+    const Trace kept = verify::run_on_threads(run);
+    for (const auto granularity : {RecomputeGranularity::kSelective, RecomputeGranularity::kFull}) {
+      run.rank.step.recompute.granularity = granularity;
+      EXPECT_EQ(verify::run_on_threads(run), kept);
     }
   }
 }
@@ -86,28 +88,30 @@ TEST_P(DataParallelParity, RecomputedLayersGiveTheSameBits) {
 // and no other number, depends on their size. A learning rate of 0 keeps that out of the next step.
 TEST_P(DataParallelParity, TheSizeOfBucketsChangesNoGradient) {
   for (const int64_t zero_stage : {0, 1}) {
-    ParityRun run{
-        .model = model(), .precision = Precision::kFp32, .num_steps = 3, .micro_batch_size = 6, .lr = 0};
-    run.parallel.zero_stage = zero_stage;
-    const ParityTrace small = testing::train_on_threads(2, run);
-    run.bucket_bytes = 1'000'000;
-    ParityTrace large = testing::train_on_threads(2, run);
+    VerifyCase run = this->run(Precision::kFp32, 3);
+    run.lr = 0;
+    run.rank.parallel.zero_stage = zero_stage;
+    const Trace small = verify::run_on_threads(run);
+    run.rank.parallel.bucket_size_mb = 1;
+    Trace large = verify::run_on_threads(run);
     for (size_t i = 0; i < large.steps.size(); ++i) {
       EXPECT_NEAR(large.steps[i].grad_norm, small.steps[i].grad_norm, 1e-15 * small.steps[i].grad_norm);
       large.steps[i].grad_norm = small.steps[i].grad_norm;
     }
-    EXPECT_TRUE(testing::identical(large, small));
+    EXPECT_EQ(large, small);
   }
 }
 
 TEST_P(DataParallelParity, ADividedOptimizerGivesTheBitsOfAWholeOne) {
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp64})
-    for (const int num_ranks : {2, 3}) {
-      ParityRun run{.model = model(), .precision = precision, .num_steps = 5, .micro_batch_size = 2};
-      const ParityTrace whole = testing::train_on_threads(num_ranks, run);
-      run.parallel.zero_stage = 1;
-      EXPECT_TRUE(testing::identical(testing::train_on_threads(num_ranks, run), whole));
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp64}) {
+    for (const int num_ranks : {2, 4}) {
+      VerifyCase run = this->run(precision, 5);
+      run.num_ranks = num_ranks;
+      const Trace whole = verify::run_on_threads(run);
+      run.rank.parallel.zero_stage = 1;
+      EXPECT_EQ(verify::run_on_threads(run), whole);
     }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, DataParallelParity, ::testing::Values(false, true),

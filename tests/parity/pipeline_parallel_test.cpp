@@ -8,9 +8,8 @@
 namespace trireme {
 namespace {
 
-using testing::ParityError;
-using testing::ParityRun;
-using testing::ParityTrace;
+using verify::Trace;
+using verify::VerifyCase;
 
 struct Layout {
   PipelineSchedule schedule;
@@ -64,19 +63,18 @@ const std::vector<Layout>& layouts() {
   return all;
 }
 
-ParityRun run_of(const Layout& layout, const GptConfig& model) {
-  ParityRun run{.model = model, .num_steps = 4, .micro_batch_size = layout.micro_batch_size};
-  run.parallel.pipeline_schedule = layout.schedule;
-  run.parallel.pipeline_model_parallel_size = layout.stages;
-  run.parallel.virtual_pipeline_model_parallel_size = layout.chunks;
-  run.parallel.pipeline_layout = layout.layers;
-  run.parallel.tensor_model_parallel_size = layout.tensor_ranks;
-  run.parallel.sequence_parallel = layout.sequence;
+VerifyCase run_of(const Layout& layout, const GptConfig& model, Precision precision, int64_t num_steps) {
+  VerifyCase run = testing::parity_run(model, precision);
+  run.num_steps = num_steps;
+  run.num_ranks = layout.stages * layout.data_ranks * layout.tensor_ranks;
+  run.rank.micro_batch_size = layout.micro_batch_size;
+  run.rank.parallel.pipeline_schedule = layout.schedule;
+  run.rank.parallel.pipeline_model_parallel_size = layout.stages;
+  run.rank.parallel.virtual_pipeline_model_parallel_size = layout.chunks;
+  run.rank.parallel.pipeline_layout = layout.layers;
+  run.rank.parallel.tensor_model_parallel_size = layout.tensor_ranks;
+  run.rank.parallel.sequence_parallel = layout.sequence;
   return run;
-}
-
-ParityTrace train(const Layout& layout, const ParityRun& run) {
-  return testing::train_on_threads(layout.stages * layout.data_ranks * layout.tensor_ranks, run);
 }
 
 /// Five layers; GPT-2's embedding is tied to its head, on the other end of the pipeline.
@@ -91,38 +89,33 @@ class PipelineParity : public ::testing::TestWithParam<bool> {
 };
 
 TEST_P(PipelineParity, EveryLayoutGivesTheGradientsAndLossesOfOneRank) {
-  const ParityRun plain{.model = model(), .num_steps = 4};
-  const ParityTrace alone = testing::train_alone(plain);
+  const Trace alone =
+      verify::run_on_threads(verify::on_one_rank(run_of(layouts().front(), model(), Precision::kFp64, 4)));
   double worst = 0;
   for (const Layout& layout : layouts()) {
-    const ParityTrace trace = train(layout, run_of(layout, model()));
-    const ParityError error = testing::compare(trace, alone, 4);
-    EXPECT_LE(error.gradient, 1e-12) << describe(layout) << ": " << error.where;
-    EXPECT_LE(error.loss, 1e-12) << describe(layout);
-    EXPECT_LE(error.weight, 1e-12) << describe(layout) << ": " << error.weight_where;
-    worst = std::max(worst, error.gradient);
+    const Trace trace = verify::run_on_threads(run_of(layout, model(), Precision::kFp64, 4));
+    const verify::Difference difference = verify::compare(trace, alone);
+    testing::expect_within(difference, 1e-12, describe(layout));
+    worst = std::max(worst, difference.worst_gradient().gradient);
   }
   RecordProperty("worst_fp64", fmt::format("{:.2e}", worst));
 }
 
 TEST_P(PipelineParity, RecomputedLayersGiveTheSameBits) {
   for (const Layout& layout : layouts()) {
-    ParityRun run = run_of(layout, model());
-    run.num_steps = 2;
-    const ParityTrace kept = train(layout, run);
-    run.recompute = {.granularity = RecomputeGranularity::kFull};
-    EXPECT_TRUE(testing::identical(train(layout, run), kept)) << describe(layout);
+    VerifyCase run = run_of(layout, model(), Precision::kFp64, 2);
+    const Trace kept = verify::run_on_threads(run);
+    run.rank.step.recompute.granularity = RecomputeGranularity::kFull;
+    EXPECT_EQ(verify::run_on_threads(run), kept) << describe(layout);
   }
 }
 
 TEST_P(PipelineParity, TheSameLayoutTwiceIsBitIdentical) {
   using enum PipelineSchedule;
   for (const Layout& layout : {Layout{k1f1b, 2, 1, 2}, Layout{kInterleaved, 2, 2}, Layout{kZeroBubble, 3}}) {
-    ParityRun run = run_of(layout, model());
-    run.num_steps = 2;
     for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
-      run.precision = precision;
-      EXPECT_TRUE(testing::identical(train(layout, run), train(layout, run))) << describe(layout);
+      const VerifyCase run = run_of(layout, model(), precision, 3);
+      EXPECT_EQ(verify::run_on_threads(run), verify::run_on_threads(run)) << describe(layout);
     }
   }
 }

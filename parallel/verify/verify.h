@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "parallel/verify/difference.h"
+
+namespace trireme::verify {
+
+/// A layout against one rank, in one precision.
+struct Verdict {
+  Precision precision;
+  Difference difference;
+  std::vector<std::string> disagreements;  ///< beyond bounds_of(precision); empty: they agree
+};
+
+/// Runs the case in its layout on thread ranks, and on one rank, both in `precision`.
+Verdict verify_in(const VerifyCase& layout, Precision precision);
+
+/// fp64, the judge, then the case's own precision where that is another.
+std::vector<Verdict> verify(const VerifyCase& layout);
+
+}  // namespace trireme::verify

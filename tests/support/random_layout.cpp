@@ -1,0 +1,340 @@
+#include "tests/support/random_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <sstream>
+
+#include "core/base/error.h"
+
+namespace trireme::testing {
+namespace {
+
+using enum Knob;
+
+/// Word of the text form; how many values are drawn; in how many of ten draws it is not 0.
+struct KnobInfo {
+  Knob knob;
+  const char* word;
+  int64_t num_values;
+  int tenths;
+};
+constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
+    {kTensor, "tensor", 4, 7},
+    {kPipeline, "pipeline", 4, 7},
+    {kData, "data", 4, 6},
+    {kChunks, "chunks", 3, 3},
+    {kSchedule, "schedule", 3, 6},
+    {kLayers, "layers", 3, 6},
+    {kLayout, "layout", 1000, 3},
+    {kZero, "zero", 2, 5},
+    {kSequence, "sequence", 2, 5},
+    {kRecompute, "recompute", 3, 6},
+    {kRecomputeLayers, "recompute_layers", 2, 3},
+    {kLlama, "llama", 2, 5},
+    {kUntied, "untied", 2, 4},
+    {kWidth, "width", 3, 5},
+    {kHeads, "heads", 3, 5},
+    {kGroups, "groups", 4, 6},
+    {kVocabulary, "vocabulary", 6, 8},
+    {kFeedForward, "feed_forward", 3, 5},
+    {kDropout, "dropout", 4, 6},
+    {kMicroBatches, "micro_batches", 6, 8},
+    {kMicroSize, "micro_size", 2, 5},
+    {kLength, "length", 5, 8},
+    {kPacked, "packed", 2, 4},
+    {kOrder, "order", 6, 6},
+    {kBuckets, "buckets", 3, 7},
+    {kPrecision, "precision", 3, 7},
+    {kOptimizer, "optimizer", 2, 3},
+    {kClip, "clip", 3, 6},
+    {kSeed, "seed", 1'000'000, 10},
+}};
+
+constexpr int64_t kMostRanks = 16;
+constexpr int64_t kMostVirtualStages = 6;
+
+int64_t num_ranks(const LayoutDraw& draw) {
+  return (draw[kTensor] + 1) * (draw[kPipeline] + 1) * (draw[kData] + 1);
+}
+
+int64_t num_virtual_stages(const LayoutDraw& draw) {
+  return (draw[kPipeline] + 1) * (draw[kChunks] + 1);
+}
+
+/// Choices that mean nothing beside the others become 0.
+LayoutDraw normalised(LayoutDraw draw) {
+  if (draw[kTensor] == 0) draw[kSequence] = 0;
+  draw[kSchedule] = draw[kChunks] > 0 ? 3 : draw[kSchedule] % 3;
+  if (num_virtual_stages(draw) == 1) draw[kLayout] = 0;
+  if (draw[kLayout] > 0) draw[kLayers] = 0;
+  if (draw[kRecompute] == 0) draw[kRecomputeLayers] = 0;
+  return draw;
+}
+
+std::vector<int64_t> pipeline_layout(const LayoutDraw& draw) {
+  if (draw[kLayout] == 0) return {};
+  std::mt19937_64 random(static_cast<uint64_t>(draw[kLayout]));
+  std::vector<int64_t> layers(static_cast<size_t>(num_virtual_stages(draw)));
+  for (int64_t& count : layers) count = 1 + static_cast<int64_t>(random() % 2);
+  // The embedding alone, or the head alone, makes a stage.
+  if (random() % 3 == 0) layers.front() = 0;
+  if (random() % 3 == 0 && std::accumulate(layers.begin(), layers.end() - 1, int64_t{0}) > 0)
+    layers.back() = 0;
+  return layers;
+}
+
+/// Numbers of key heads that a tensor axis can divide or copy, most first.
+std::vector<int64_t> possible_groups(int64_t heads, int64_t tensor) {
+  std::vector<int64_t> groups;
+  for (int64_t count = heads; count >= 1; --count)
+    if (heads % count == 0 && (count % tensor == 0 || tensor % count == 0)) groups.push_back(count);
+  return groups;
+}
+
+GptConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
+  const int64_t tensor = draw[kTensor] + 1;
+  GptConfig model;
+  const std::vector<int64_t> layers = pipeline_layout(draw);
+  model.num_layers = layers.empty() ? std::max<int64_t>(1, num_virtual_stages(draw) - 2) + draw[kLayers]
+                                    : std::accumulate(layers.begin(), layers.end(), int64_t{0});
+  model.hidden_size = 8 + 4 * draw[kWidth];
+  model.num_attention_heads = tensor * (draw[kHeads] + 1);
+  const std::vector<int64_t> groups = possible_groups(model.num_attention_heads, tensor);
+  model.num_query_groups = groups[static_cast<size_t>(draw[kGroups]) % groups.size()];
+  model.kv_channels = draw[kLlama] ? 4 : 3;
+  model.ffn_hidden_size = tensor * (draw[kLlama] ? 3 : 4) + draw[kFeedForward];
+  model.vocab_size = 2 * tensor + 5 + draw[kVocabulary];
+  if (draw[kLlama]) {
+    model.position_embedding_type = PositionEmbedding::kRope;
+    model.normalization = Normalization::kRmsNorm;
+    model.activation = FeedForwardActivation::kSwiglu;
+    model.add_bias_linear = false;
+  }
+  model.untie_embeddings_and_output_weights = draw[kUntied] != 0;
+  model.hidden_dropout = draw[kDropout] & 1 ? 0.1 : 0;
+  model.attention_dropout = draw[kDropout] & 2 ? 0.1 : 0;
+  model.resolve(0, seq_length);
+  return model;
+}
+
+ParallelConfig parallel_of(const LayoutDraw& draw) {
+  using enum PipelineSchedule;
+  static constexpr std::array kSchedules = {k1f1b, kGpipe, kZeroBubble, kInterleaved};
+  static constexpr std::array kOrders = {"tp-cp-ep-dp-pp", "tp-cp-ep-pp-dp", "dp-cp-ep-tp-pp",
+                                         "dp-cp-ep-pp-tp", "pp-cp-ep-tp-dp", "pp-cp-ep-dp-tp"};
+  static constexpr std::array kBucketMegabytes = {25.0, 2e-3, 3e-4};
+  ParallelConfig parallel;
+  parallel.tensor_model_parallel_size = draw[kTensor] + 1;
+  parallel.pipeline_model_parallel_size = draw[kPipeline] + 1;
+  parallel.virtual_pipeline_model_parallel_size = draw[kChunks] + 1;
+  parallel.pipeline_schedule = kSchedules[static_cast<size_t>(draw[kSchedule])];
+  parallel.pipeline_layout = pipeline_layout(draw);
+  parallel.sequence_parallel = draw[kSequence] != 0;
+  parallel.zero_stage = draw[kZero];
+  parallel.rank_order = kOrders[static_cast<size_t>(draw[kOrder])];
+  parallel.bucket_size_mb = kBucketMegabytes[static_cast<size_t>(draw[kBuckets])];
+  parallel.distributed_timeout_seconds = 60;
+  return parallel;
+}
+
+int64_t seq_length_of(const LayoutDraw& draw) {
+  int64_t length = 4 + draw[kLength];
+  if (draw[kSequence])
+    while ((draw[kMicroSize] + 1) * length % (draw[kTensor] + 1) != 0) ++length;
+  return length;
+}
+
+bool has_copies(const GptConfig& model, int64_t tensor) {
+  return model.num_query_groups < tensor;
+}
+
+}  // namespace
+
+LayoutDraw draw_layout(uint64_t seed, int64_t number) {
+  std::mt19937_64 random(seed * 1'000'003 + static_cast<uint64_t>(number));
+  LayoutDraw draw;
+  do {
+    for (const KnobInfo& info : kKnobs) {
+      const bool plain = random() % 10 >= static_cast<uint64_t>(info.tenths);
+      const auto value = static_cast<int64_t>(
+          1 + random() % static_cast<uint64_t>(std::max<int64_t>(1, info.num_values - 1)));
+      draw[info.knob] = plain ? 0 : value;
+    }
+  } while (num_ranks(draw) > kMostRanks || num_virtual_stages(draw) > kMostVirtualStages);
+  return normalised(draw);
+}
+
+verify::VerifyCase make_case(const LayoutDraw& draw) {
+  static constexpr std::array kPrecisions = {Precision::kFp32, Precision::kBf16, Precision::kFp16};
+  static constexpr std::array kRecomputes = {RecomputeGranularity::kNone, RecomputeGranularity::kSelective,
+                                             RecomputeGranularity::kFull};
+  static constexpr std::array kClips = {1.0, 0.0, 0.01};
+  verify::VerifyCase result;
+  result.num_ranks = static_cast<int>(num_ranks(draw));
+  result.packed_documents = draw[kPacked] != 0;
+  RankOptions& rank = result.rank;
+  rank.seq_length = seq_length_of(draw);
+  rank.model = model_of(draw, rank.seq_length);
+  rank.parallel = parallel_of(draw);
+  rank.precision.dtype = kPrecisions[static_cast<size_t>(draw[kPrecision])];
+  rank.optimizer.optimizer = draw[kOptimizer] ? OptimizerKind::kSgd : OptimizerKind::kAdamW;
+  rank.step.clip_grad = kClips[static_cast<size_t>(draw[kClip])];
+  rank.step.seed = static_cast<uint64_t>(draw[kSeed]) + 1;
+  rank.step.recompute.granularity = kRecomputes[static_cast<size_t>(draw[kRecompute])];
+  rank.step.recompute.num_layers = draw[kRecomputeLayers];
+  rank.seed = static_cast<uint64_t>(draw[kSeed]);
+  rank.micro_batch_size = draw[kMicroSize] + 1;
+  rank.global_batch_size = rank.micro_batch_size * (draw[kMicroBatches] + 1) * (draw[kData] + 1);
+  verify::make_measurable(result);
+  return result;
+}
+
+std::string to_text(const LayoutDraw& draw) {
+  std::string text;
+  for (const KnobInfo& info : kKnobs)
+    if (draw[info.knob] != 0)
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", info.word, draw[info.knob]);
+  return text;
+}
+
+LayoutDraw parse_layout(const std::string& text) {
+  LayoutDraw draw;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const size_t equals = word.find('=');
+    const auto* info = std::find_if(kKnobs.begin(), kKnobs.end(), [&](const KnobInfo& candidate) {
+      return word.compare(0, equals, candidate.word) == 0;
+    });
+    if (equals == std::string::npos || info == kKnobs.end())
+      throw ConfigError(
+          fmt::format("{}: expected choices such as tensor=1, as a failing draw prints them", word));
+    draw[info->knob] = std::stoll(word.substr(equals + 1));
+  }
+  return normalised(draw);
+}
+
+LayoutDraw shrink(LayoutDraw draw, const std::function<bool(const LayoutDraw&)>& fails) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const KnobInfo& info : kKnobs) {
+      for (const int64_t value : {int64_t{0}, int64_t{1}, draw[info.knob] / 2, draw[info.knob] - 1}) {
+        if (value < 0 || value >= draw[info.knob]) continue;
+        LayoutDraw plainer = draw;
+        plainer[info.knob] = value;
+        plainer = normalised(plainer);
+        if (plainer == draw || !fails(plainer)) continue;
+        draw = plainer;
+        changed = true;
+        break;
+      }
+    }
+  }
+  return draw;
+}
+
+namespace {
+
+struct Feature {
+  const char* name;
+  bool (*has)(const LayoutDraw& draw, const verify::VerifyCase& made);
+};
+
+bool axis_tensor(const LayoutDraw& d) {
+  return d[kTensor] > 0;
+}
+bool axis_pipeline(const LayoutDraw& d) {
+  return d[kPipeline] > 0;
+}
+bool axis_data(const LayoutDraw& d) {
+  return d[kData] > 0;
+}
+
+constexpr Feature kFeatures[] = {
+    {"one rank", [](auto& d, auto&) { return num_ranks(d) == 1; }},
+    {"tensor", [](auto& d, auto&) { return axis_tensor(d); }},
+    {"pipeline", [](auto& d, auto&) { return axis_pipeline(d); }},
+    {"data", [](auto& d, auto&) { return axis_data(d); }},
+    {"tensor x pipeline", [](auto& d, auto&) { return axis_tensor(d) && axis_pipeline(d); }},
+    {"tensor x data", [](auto& d, auto&) { return axis_tensor(d) && axis_data(d); }},
+    {"pipeline x data", [](auto& d, auto&) { return axis_pipeline(d) && axis_data(d); }},
+    {"tensor x pipeline x data",
+     [](auto& d, auto&) { return axis_tensor(d) && axis_pipeline(d) && axis_data(d); }},
+    {"sequence", [](auto& d, auto&) { return d[kSequence] != 0; }},
+    {"sequence x pipeline", [](auto& d, auto&) { return d[kSequence] && axis_pipeline(d); }},
+    {"sequence x data", [](auto& d, auto&) { return d[kSequence] && axis_data(d); }},
+    {"sequence x ZeRO 1", [](auto& d, auto&) { return d[kSequence] && d[kZero] && axis_data(d); }},
+    {"ZeRO 1", [](auto& d, auto&) { return d[kZero] && axis_data(d); }},
+    {"ZeRO 1 x tensor x pipeline",
+     [](auto& d, auto&) { return d[kZero] && axis_data(d) && axis_tensor(d) && axis_pipeline(d); }},
+    {"gpipe", [](auto& d, auto&) { return axis_pipeline(d) && d[kSchedule] == 1; }},
+    {"1f1b", [](auto& d, auto&) { return axis_pipeline(d) && d[kSchedule] == 0; }},
+    {"zb-h1", [](auto& d, auto&) { return axis_pipeline(d) && d[kSchedule] == 2; }},
+    {"interleaved", [](auto& d, auto&) { return axis_pipeline(d) && d[kChunks] > 0; }},
+    {"zb-h1 x tensor",
+     [](auto& d, auto&) { return axis_pipeline(d) && d[kSchedule] == 2 && axis_tensor(d); }},
+    {"interleaved x tensor", [](auto& d, auto&) { return axis_pipeline(d) && d[kChunks] && axis_tensor(d); }},
+    {"uneven stages",
+     [](auto& d, auto& made) {
+       const auto& layout = made.rank.parallel.pipeline_layout;
+       return d[kLayout]
+                  ? std::adjacent_find(layout.begin(), layout.end(), std::not_equal_to<>()) != layout.end()
+                  : axis_pipeline(d) && made.rank.model.num_layers % num_virtual_stages(d) != 0;
+     }},
+    {"pipeline_layout", [](auto& d, auto&) { return d[kLayout] != 0; }},
+    {"tied across stages", [](auto& d, auto&) { return !d[kUntied] && axis_pipeline(d); }},
+    {"tied across stages x tensor",
+     [](auto& d, auto&) { return !d[kUntied] && axis_pipeline(d) && axis_tensor(d); }},
+    {"untied", [](auto& d, auto&) { return d[kUntied] != 0; }},
+    {"GPT-2", [](auto& d, auto&) { return !d[kLlama]; }},
+    {"Llama", [](auto& d, auto&) { return d[kLlama] != 0; }},
+    {"selective recompute", [](auto& d, auto&) { return d[kRecompute] == 1; }},
+    {"full recompute", [](auto& d, auto&) { return d[kRecompute] == 2; }},
+    {"recompute of some layers", [](auto& d, auto&) { return d[kRecomputeLayers] != 0; }},
+    {"grouped key heads",
+     [](auto&, auto& made) {
+       return made.rank.model.num_query_groups < made.rank.model.num_attention_heads;
+     }},
+    {"key heads fewer than ranks",
+     [](auto& d, auto& made) { return has_copies(made.rank.model, d[kTensor] + 1); }},
+    {"several key heads, each with copies",
+     [](auto& d, auto& made) {
+       return has_copies(made.rank.model, d[kTensor] + 1) && made.rank.model.num_query_groups > 1;
+     }},
+    {"vocabulary not divisible",
+     [](auto& d, auto& made) { return made.rank.model.vocab_size % (d[kTensor] + 1) != 0; }},
+    {"feed-forward width not divisible",
+     [](auto& d, auto& made) { return made.rank.model.ffn_hidden_size % (d[kTensor] + 1) != 0; }},
+    {"dropout", [](auto& d, auto&) { return d[kDropout] != 0; }},
+    {"attention dropout x tensor", [](auto& d, auto&) { return (d[kDropout] & 2) && axis_tensor(d); }},
+    {"accumulation", [](auto& d, auto&) { return d[kMicroBatches] > 0; }},
+    {"fewer micro-batches than stages", [](auto& d, auto&) { return d[kMicroBatches] < d[kPipeline]; }},
+    {"packed documents", [](auto& d, auto&) { return d[kPacked] != 0; }},
+    {"rank order", [](auto& d, auto&) { return d[kOrder] != 0; }},
+    {"several buckets", [](auto& d, auto&) { return d[kBuckets] != 0; }},
+    {"clipped", [](auto& d, auto&) { return d[kClip] == 2; }},
+    {"sgd", [](auto& d, auto&) { return d[kOptimizer] != 0; }},
+    {"fp32", [](auto& d, auto&) { return d[kPrecision] == 0; }},
+    {"bf16", [](auto& d, auto&) { return d[kPrecision] == 1; }},
+    {"fp16", [](auto& d, auto&) { return d[kPrecision] == 2; }},
+};
+
+}  // namespace
+
+std::vector<std::string> features_of(const LayoutDraw& draw) {
+  const verify::VerifyCase made = make_case(draw);
+  std::vector<std::string> names;
+  for (const Feature& feature : kFeatures)
+    if (feature.has(draw, made)) names.push_back(feature.name);
+  return names;
+}
+
+std::vector<std::string> all_features() {
+  std::vector<std::string> names;
+  for (const Feature& feature : kFeatures) names.push_back(feature.name);
+  return names;
+}
+
+}  // namespace trireme::testing

@@ -1,0 +1,127 @@
+#include "parallel/verify/shrink.h"
+
+#include <gtest/gtest.h>
+
+#include "parallel/verify/verify.h"
+
+namespace trireme {
+namespace {
+
+using verify::Shrunk;
+using verify::VerifyCase;
+
+/// GPT-2 124M on data ranks alone.
+VerifyCase gpt2() {
+  VerifyCase full;
+  full.num_ranks = 8;
+  full.rank.model.vocab_size = 50257;
+  full.rank.seq_length = 1024;
+  full.rank.model.resolve(0, 1024);
+  full.rank.micro_batch_size = 4;
+  full.rank.global_batch_size = 64;
+  return full;
+}
+
+VerifyCase with(int64_t tensor, int64_t pipeline, int64_t data) {
+  VerifyCase full = gpt2();
+  full.rank.parallel.tensor_model_parallel_size = tensor;
+  full.rank.parallel.pipeline_model_parallel_size = pipeline;
+  full.num_ranks = static_cast<int>(tensor * pipeline * data);
+  return full;
+}
+
+TEST(Shrink, EachAxisBecomesTwoWhereItDividesEvenly) {
+  VerifyCase full = with(4, 4, 8);
+  full.rank.model.vocab_size = 50256;
+  full.rank.global_batch_size = 256;
+  const VerifyCase run = verify::shrink(full).run;
+  EXPECT_EQ(run.num_ranks, 8);
+  EXPECT_EQ(run.rank.parallel.tensor_model_parallel_size, 2);
+  EXPECT_EQ(run.rank.parallel.pipeline_model_parallel_size, 2);
+  EXPECT_EQ(run.rank.model.vocab_size % 2, 0);
+  EXPECT_EQ(run.rank.model.num_layers % 2, 0);
+}
+
+TEST(Shrink, AnUnevenAxisBecomesThreeAndKeepsARemainder) {
+  const VerifyCase run = verify::shrink(with(4, 1, 2)).run;  // 50257 = 4 * 12564 + 1
+  EXPECT_EQ(run.rank.parallel.tensor_model_parallel_size, 3);
+  EXPECT_NE(run.rank.model.vocab_size % 3, 0);
+  EXPECT_EQ(run.rank.model.num_attention_heads % 3, 0);
+
+  const VerifyCase stages = verify::shrink(with(1, 5, 1)).run;  // 12 layers over 5
+  EXPECT_EQ(stages.rank.parallel.pipeline_model_parallel_size, 3);
+  EXPECT_NE(stages.rank.model.num_layers % 3, 0);
+}
+
+TEST(Shrink, KeepsHowKeyHeadsMeetTensorRanks) {
+  VerifyCase full = with(8, 1, 1);
+  full.rank.model.num_attention_heads = 32;
+  full.rank.model.kv_channels = 64;
+  for (const int64_t groups : {1, 4, 8, 16, 32}) {
+    full.rank.model.num_query_groups = groups;
+    const RankOptions small = verify::shrink(full).run.rank;
+    const int64_t tensor = small.parallel.tensor_model_parallel_size;
+    EXPECT_EQ(small.model.num_attention_heads % tensor, 0);
+    EXPECT_EQ(small.model.num_attention_heads % small.model.num_query_groups, 0);
+    EXPECT_EQ(small.model.num_query_groups < tensor, groups < 8) << groups;
+    EXPECT_EQ(small.model.num_query_groups > 1, groups > 1) << groups;
+    EXPECT_EQ(small.model.num_query_groups < small.model.num_attention_heads, groups < 32) << groups;
+  }
+}
+
+TEST(Shrink, KeepsEmptyAndLargerStagesOfAGivenLayout) {
+  VerifyCase full = with(1, 4, 1);
+  full.rank.parallel.pipeline_layout = {0, 5, 5, 2};
+  const VerifyCase run = verify::shrink(full).run;
+  EXPECT_EQ(run.rank.parallel.pipeline_layout, (std::vector<int64_t>{0, 2, 1}));
+  EXPECT_EQ(run.rank.model.num_layers, 3);
+}
+
+TEST(Shrink, KeepsHowMicroBatchesMeetStages) {
+  struct Line {
+    int64_t micro_batches, small;  // four stages become two
+  };
+  for (const Line& line : {Line{1, 1}, {3, 1}, {4, 2}, {5, 5}, {8, 4}}) {
+    VerifyCase full = with(1, 4, 1);
+    full.rank.global_batch_size = full.rank.micro_batch_size * line.micro_batches;
+    const RankOptions small = verify::shrink(full).run.rank;
+    EXPECT_EQ(small.global_batch_size, small.micro_batch_size * line.small) << line.micro_batches;
+  }
+}
+
+TEST(Shrink, NeverTakesMoreThanSixteenRanksAndSaysWhatItDropped) {
+  VerifyCase full = with(4, 5, 8);
+  full.rank.global_batch_size = 256;
+  const Shrunk shrunk = verify::shrink(full);
+  EXPECT_EQ(shrunk.run.num_ranks, 12);
+  EXPECT_EQ(shrunk.dropped.size(), 1u);
+}
+
+TEST(Shrink, KeepsWhatIsNoSize) {
+  VerifyCase full = with(2, 2, 2);
+  RankOptions& rank = full.rank;
+  rank.parallel.pipeline_schedule = PipelineSchedule::kZeroBubble;
+  rank.parallel.zero_stage = 1;
+  rank.parallel.sequence_parallel = true;
+  rank.parallel.rank_order = "dp-cp-ep-tp-pp";
+  rank.precision.dtype = Precision::kBf16;
+  rank.optimizer.optimizer = OptimizerKind::kSgd;
+  rank.step.recompute.granularity = RecomputeGranularity::kSelective;
+  rank.model.hidden_dropout = 0.3;
+  rank.model.untie_embeddings_and_output_weights = true;
+  full.packed_documents = true;
+  const VerifyCase run = verify::shrink(full).run;
+  EXPECT_EQ(run.rank.parallel.pipeline_schedule, PipelineSchedule::kZeroBubble);
+  EXPECT_EQ(run.rank.parallel.zero_stage, 1);
+  EXPECT_TRUE(run.rank.parallel.sequence_parallel);
+  EXPECT_EQ(run.rank.parallel.rank_order, "dp-cp-ep-tp-pp");
+  EXPECT_EQ(run.rank.precision.dtype, Precision::kBf16);
+  EXPECT_EQ(run.rank.optimizer.optimizer, OptimizerKind::kSgd);
+  EXPECT_EQ(run.rank.step.recompute.granularity, RecomputeGranularity::kSelective);
+  EXPECT_EQ(run.rank.model.hidden_dropout, 0.3);
+  EXPECT_TRUE(run.rank.model.untie_embeddings_and_output_weights);
+  EXPECT_TRUE(run.packed_documents);
+}
+
+}  // namespace
+}  // namespace trireme
