@@ -9,6 +9,7 @@
 #include <map>
 
 #include "core/base/error.h"
+#include "tests/support/paths.h"
 
 namespace trireme {
 namespace {
@@ -76,7 +77,7 @@ TEST(Schedule, ZeroBubbleDelaysWeightGradientsByTheStagesBefore) {
 }
 
 TEST(Schedule, TheOrderOfWorkIsThatOfPytorch) {
-  std::ifstream file(TRIREME_FIXTURE_DIR "/unit/parallel/pipeline/torch_schedules.txt");
+  std::ifstream file(testing::test_folder() + "/unit/parallel/pipeline/torch_schedules.txt");
   std::string version, name, order;
   ASSERT_TRUE(std::getline(file, version));
   int num_stages, num_chunks, num_micro_batches, stage, num_orders = 0;
