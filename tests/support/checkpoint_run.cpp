@@ -27,20 +27,6 @@ void draw(const Tensor& flat, const ParameterStore& store, uint64_t seed, uint64
   }
 }
 
-const char* name_of(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return "fp32";
-    case Precision::kBf16:
-      return "bf16";
-    case Precision::kFp16:
-      return "fp16";
-    case Precision::kFp64:
-      break;
-  }
-  return "fp64";
-}
-
 void append(std::string& bytes, const Tensor& tensor) {
   bytes.append(reinterpret_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.num_bytes()));
 }
