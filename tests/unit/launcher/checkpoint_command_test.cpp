@@ -24,7 +24,7 @@ struct Answer {
 
 Answer checkpoint(const std::vector<std::string>& arguments) {
   CLI::App app;
-  Action action;
+  CommandAction action;
   add_checkpoint(app, action);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   reversed.emplace_back("checkpoint");

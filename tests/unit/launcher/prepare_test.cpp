@@ -30,7 +30,7 @@ struct Outcome {
 /// Runs a command inside this process, as main does.
 Outcome run(std::vector<std::string> arguments, const std::string& input = "") {
   CLI::App app("trireme");
-  Action action;
+  CommandAction action;
   add_prepare(app, action);
   add_tokenize(app, action);
   std::istringstream in(input);

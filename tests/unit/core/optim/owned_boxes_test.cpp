@@ -90,7 +90,9 @@ void check(const ParameterStore& store, const Tensor& owned_flat) {
       for (const FlatRange& owned : store.owned())
         num_ranges += intersection(owned, store.layout().piece_range(index, i)).length() > 0;
       ASSERT_LE(boxes.size(), num_ranges * (2 * piece.extent.size() - 1));
-      if (store.owns_all()) ASSERT_LE(boxes.size(), 1u);
+      if (store.owns_all()) {
+        ASSERT_LE(boxes.size(), 1u);
+      }
       int64_t num_found = 0, num_in_boxes = 0;
       for (const OwnedBox& box : boxes) num_in_boxes += num_elements(box.extent);
       for (int64_t element = 0; element < num_elements(piece.extent); ++element) {
@@ -108,8 +110,9 @@ void check(const ParameterStore& store, const Tensor& owned_flat) {
           if (flat >= owned.begin && flat < owned.end) {
             owned_here = true;
             for (const OwnedBox& box : boxes)
-              if (inside(box, global))
+              if (inside(box, global)) {
                 ASSERT_EQ(number_at(box, global), static_cast<double>(owned_begin + flat - owned.begin));
+              }
           }
           owned_begin += owned.length();
         }
