@@ -116,9 +116,9 @@ INSTANTIATE_TEST_SUITE_P(
              "set "
              "model.kv_channels"},
         Case{"LayoutOfALaterVersion",
-             {"config", "check", "run.yaml", "--ranks", "2", "--set", "tensor_model_parallel_size=2"},
+             {"config", "check", "run.yaml", "--ranks", "2", "--set", "context_parallel_size=2"},
              64,
-             "parallel.tensor_model_parallel_size = 2 is not available in this version; set it to 1"},
+             "parallel.context_parallel_size = 2 is not available in this version; set it to 1"},
         Case{"MoreThreadsThanAnyHostHas",
              {"train", "run.yaml", "--set", "num_threads=100000"},
              64,

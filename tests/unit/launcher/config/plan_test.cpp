@@ -1,5 +1,6 @@
 #include "launcher/config/plan.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -8,6 +9,8 @@
 
 namespace trireme {
 namespace {
+
+using ::testing::HasSubstr;
 
 RunConfig synthetic() {
   RunConfig config;
@@ -51,8 +54,30 @@ TEST(RunPlan, RefusesABatchThatDoesNotDivideWithTheArithmetic) {
 }
 
 TEST(RunPlan, RefusesLayoutsOfLaterVersions) {
-  EXPECT_EQ(error_of([](RunConfig& config) { config.parallel.tensor_model_parallel_size = 2; }, 2),
-            "parallel.tensor_model_parallel_size = 2 is not available in this version; set it to 1");
+  EXPECT_EQ(error_of([](RunConfig& config) { config.parallel.context_parallel_size = 2; }, 2),
+            "parallel.context_parallel_size = 2 is not available in this version; set it to 1");
+}
+
+TEST(RunPlan, TellsEverythingThatIsWrongWithALayoutAtOnce) {
+  const std::string error = error_of(
+      [](RunConfig& config) {
+        config.model = {.num_layers = 2, .hidden_size = 12, .num_attention_heads = 3, .vocab_size = 11};
+        config.data.seq_length = 7;
+        config.training.micro_batch_size = 1;
+        config.parallel.tensor_model_parallel_size = 2;
+        config.parallel.sequence_parallel = true;
+        config.parallel.pipeline_model_parallel_size = 3;
+        config.parallel.pipeline_schedule = PipelineSchedule::kInterleaved;
+        config.parallel.virtual_pipeline_model_parallel_size = 2;
+      },
+      6);
+  EXPECT_THAT(error, HasSubstr("3 problems in the configuration"));
+  EXPECT_THAT(error,
+              HasSubstr("model.num_attention_heads 3 / 2 leaves 1; sizes that work for this model: 1, 3"));
+  EXPECT_THAT(error,
+              HasSubstr("micro_batch_size 1 x seq_length 7 = 7 rows do not divide over 2 tensor ranks"));
+  EXPECT_THAT(error,
+              HasSubstr("3 pipeline stages x 2 chunks = 6 virtual stages, but the model has 4 blocks"));
 }
 
 TEST(RunPlan, TakesALossScaleForFp16Only) {
