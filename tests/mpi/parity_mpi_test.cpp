@@ -43,6 +43,23 @@ TEST_P(MpiParity, ProcessesAndThreadsGiveTheSameBits) {
   }
 }
 
+TEST_P(MpiParity, PipelinesOfProcessesGiveTheGradientsOfOneRank) {
+  using enum PipelineSchedule;
+  const auto world = testing::mpi().world({.shared_memory = GetParam()});
+  for (const PipelineSchedule schedule : {kGpipe, k1f1b, kInterleaved, kZeroBubble}) {
+    ParityRun run{.model = testing::parity_gpt2(), .num_steps = 3, .micro_batch_size = 2};
+    run.model.num_layers = 6;
+    run.parallel.pipeline_schedule = schedule;
+    run.parallel.pipeline_model_parallel_size = world->size();
+    run.parallel.virtual_pipeline_model_parallel_size = schedule == kInterleaved ? 2 : 1;
+    const ParityError error = testing::compare(testing::train(*world, run), testing::train_alone(run),
+                                               static_cast<size_t>(run.num_steps));
+    EXPECT_LE(error.gradient, 1e-12) << error.where;
+    EXPECT_LE(error.loss, 1e-12);
+    EXPECT_LE(error.weight, 1e-12) << error.weight_where;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Transports, MpiParity, ::testing::Values(true, false),
                          [](const auto& info) { return info.param ? "SharedMemory" : "Messages"; });
 

@@ -20,14 +20,16 @@ struct Layout {
   std::vector<int64_t> layers = {};
   int tensor_ranks = 1;
   bool sequence = false;
+  int64_t zero_stage = 0;
 };
 
 std::string describe(const Layout& layout) {
   return fmt::format(
-      "{}, {} stages x {} chunks x {} data ranks, micro-batches of {}, layers [{}], {} tensor ranks{}",
+      "{}, {} stages x {} chunks x {} data ranks, micro-batches of {}, layers [{}], {} tensor ranks{}, ZeRO "
+      "{}",
       name_of(layout.schedule), layout.stages, layout.chunks, layout.data_ranks, layout.micro_batch_size,
       fmt::join(layout.layers, ", "), layout.tensor_ranks,
-      layout.sequence ? " with sequence parallelism" : "");
+      layout.sequence ? " with sequence parallelism" : "", layout.zero_stage);
 }
 
 const std::vector<Layout>& layouts() {
@@ -59,6 +61,8 @@ const std::vector<Layout>& layouts() {
       {k1f1b, 2, 1, 1, 2, {}, 2, true},
       {kInterleaved, 2, 2, 2, 2, {}, 2, true},
       {kZeroBubble, 3, 1, 1, 2, {}, 2, true},
+      {k1f1b, 2, 1, 3, 2, {}, 1, false, 1},
+      {kInterleaved, 2, 2, 2, 2, {}, 2, true, 1},
   };
   return all;
 }
@@ -74,6 +78,7 @@ VerifyCase run_of(const Layout& layout, const GptConfig& model, Precision precis
   run.rank.parallel.pipeline_layout = layout.layers;
   run.rank.parallel.tensor_model_parallel_size = layout.tensor_ranks;
   run.rank.parallel.sequence_parallel = layout.sequence;
+  run.rank.parallel.zero_stage = layout.zero_stage;
   return run;
 }
 

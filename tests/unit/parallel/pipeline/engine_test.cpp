@@ -198,6 +198,25 @@ TEST(PipelineEngine, MessagesAreOneActivationForEveryBoundaryMicroBatchAndDirect
   }
 }
 
+TEST(PipelineEngine, GradientsAreReducedWhileTheLastBackwardRuns) {
+  for (const Layout& layout : layouts()) {
+    run_thread_ranks(2 * layout.stages, [&](Communicator& world) {
+      RankOptions options = options_of(layout, 6);
+      options.parallel.bucket_size_mb = 1e-3;
+      Rank rank(world, options);
+      rank.step(1);
+      // All but those of a tied embedding, which is summed over its stages first.
+      const ParameterLayout& flat = rank.training.store().layout();
+      const auto& buckets = rank.training.buckets().buckets();
+      const auto num_whole = std::count_if(buckets.begin(), buckets.end(), [&](const FlatRange& bucket) {
+        return bucket.end <= flat.offset(flat.num_whole());
+      });
+      EXPECT_GT(num_whole, 1);
+      EXPECT_EQ(rank.training.buckets().num_overlapped(), num_whole) << describe(layout);
+    });
+  }
+}
+
 TEST(PipelineEngine, EvaluationSumsTheLossesOfOneRankOverAllStages) {
   const auto evaluate = [](Communicator& world, const Layout& layout, int64_t num_batches) {
     RankOptions options = options_of(layout, 2);
