@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "parallel/pipeline/schedule_timing.h"
 
@@ -19,28 +19,38 @@ Timeline example() {
   return time_schedule(schedule, std::vector<ActionCosts>(4, {0.001, 0.001, 0.001, 0.0005}));
 }
 
-/// What is wrong with it as XML: tags that do not close in order, or stray text. Attributes must be quoted.
+/// What is wrong with it as XML: tags that do not close in order, stray characters, open quotes.
 std::string fault_in_xml(const std::string& xml) {
-  static const std::regex kTag(R"re(<(/?)([a-z]+)((?:\s+[a-zA-Z-]+="[^"<&]*")*)\s*(/?)>|([^<>&]+))re");
   std::vector<std::string> open;
-  auto at = xml.cbegin();
-  for (std::smatch match; at != xml.cend(); at = match[0].second) {
-    if (!std::regex_search(at, xml.cend(), match, kTag, std::regex_constants::match_continuous))
-      return "unreadable: " + std::string(at, std::min(at + 60, xml.cend()));
-    if (match[5].matched || match[4].length() > 0) continue;
-    if (match[1].length() == 0) {
-      open.push_back(match[2]);
-    } else {
-      if (open.empty() || open.back() != match[2]) return "closes " + match[2].str();
+  for (size_t at = 0; at < xml.size();) {
+    const size_t begin = std::min(xml.find('<', at), xml.size()), end = xml.find('>', begin);
+    if (xml.substr(at, begin - at).find_first_of(">&") != std::string::npos) return "stray character";
+    if (begin == xml.size()) break;
+    if (end == std::string::npos) return "a tag without end";
+    const std::string tag = xml.substr(begin + 1, end - begin - 1);
+    if (tag.find_first_of("<&") != std::string::npos || std::count(tag.begin(), tag.end(), '"') % 2 == 1)
+      return "stray character in " + tag;
+    if (tag.front() == '/') {
+      if (open.empty() || open.back() != tag.substr(1)) return "closes " + tag;
       open.pop_back();
+    } else if (tag.back() != '/') {
+      open.push_back(tag.substr(0, tag.find(' ')));
     }
+    at = end + 1;
   }
   return open.empty() ? "" : "never closes " + open.back();
 }
 
-size_t count(const std::string& text, const std::string& pattern) {
-  const std::regex regex(pattern);
-  return static_cast<size_t>(std::distance(std::sregex_iterator(text.begin(), text.end(), regex), {}));
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+/// The number of an attribute in the tag that begins at `at`.
+double attribute(const std::string& svg, size_t at, const std::string& name) {
+  const std::string before = " " + name + "=\"";
+  return std::stod(svg.substr(svg.find(before, at) + before.size()));
 }
 
 TEST(Timeline, TheBubbleIsTheShareOfTimeWithoutWork) {
@@ -59,7 +69,7 @@ TEST(Timeline, TheSvgIsWellFormedWithABoxForEachAction) {
   EXPECT_EQ(count(svg, "<title>forward of micro-batch"), 2u * 2 * 12);
   EXPECT_EQ(count(svg, "<title>backward of micro-batch"), 2u * 2 * 12);
   EXPECT_GT(count(svg, "<title>receive forward"), 0u);
-  EXPECT_EQ(count(svg, "rank [01], stage [01]"), 2u);
+  EXPECT_EQ(count(svg, ">rank 0, stage 0<") + count(svg, ">rank 1, stage 1<"), 2u);
   EXPECT_THAT(svg, HasSubstr("2 ranks, "));
   EXPECT_THAT(svg, HasSubstr(">11</text>"));  // the last micro-batch's number fits its box
   EXPECT_THAT(svg, Not(HasSubstr("href")));   // nothing from outside
@@ -70,22 +80,21 @@ TEST(Timeline, TheSvgKeepsToItsFrameWhereverTheClockStarts) {
   for (TimelineEvent& event : timeline) event.begin += 1e5, event.end += 1e5;
   const std::string svg = to_svg(timeline);
   EXPECT_EQ(fault_in_xml(svg), "");
-  const std::regex box(R"re(<rect x="([0-9.-]+)" y="([0-9.-]+)" width="([0-9.-]+)" height="([0-9.-]+)")re");
-  std::smatch frame;
-  ASSERT_TRUE(std::regex_search(svg, frame, std::regex(R"re(viewBox="0 0 ([0-9.]+) ([0-9.]+)")re")));
-  for (std::sregex_iterator i(svg.begin(), svg.end(), box), end; i != end; ++i) {
-    const auto number = [&](size_t group) { return std::stod((*i)[group]); };
-    EXPECT_GE(number(1), 0);
-    EXPECT_GE(number(3), 0);
-    EXPECT_LE(number(1) + number(3), std::stod(frame[1]));
-    EXPECT_LE(number(2) + number(4), std::stod(frame[2]));
+  size_t num_boxes = 0;
+  for (size_t at = svg.find("<rect "); at != std::string::npos;
+       at = svg.find("<rect ", at + 1), ++num_boxes) {
+    EXPECT_GE(attribute(svg, at, "x"), 0);
+    EXPECT_GE(attribute(svg, at, "width"), 0);
+    EXPECT_LE(attribute(svg, at, "x") + attribute(svg, at, "width"), attribute(svg, 0, "width"));
+    EXPECT_LE(attribute(svg, at, "y") + attribute(svg, at, "height"), attribute(svg, 0, "height"));
   }
+  EXPECT_GT(num_boxes, 96u);
 }
 
 TEST(Timeline, NumbersAreLeftOutWhereTheyDoNotFit) {
   const Schedule schedule = make_schedule(PipelineSchedule::k1f1b, 2, 1, 400);
   const std::string svg = to_svg(time_schedule(schedule, {{1, 1, 1}, {1, 1, 1}}));
-  EXPECT_EQ(count(svg, ">[0-9]+</text>"), 0u);
+  for (int i = 0; i < 400; ++i) EXPECT_THAT(svg, Not(HasSubstr(">" + std::to_string(i) + "</text>")));
 }
 
 TEST(Timeline, AnEmptyTimelineIsStillAPictureAndATrace) {
