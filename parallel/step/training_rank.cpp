@@ -36,6 +36,8 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
       model_(make_gpt(context, options.model, *builder_)) {
   const ParallelConfig& parallel = options.parallel;
   const StagePlan plan = plan_stages(*model_, parallel, options.seq_length);
+  Schedule schedule = make_schedule(parallel.pipeline_schedule, plan.num_stages, plan.num_chunks,
+                                    static_cast<int>(samples_.num_micro_batches()));
   place_shared_parameters(*model_, plan);
   const int stage = mesh_.coordinate(Axis::kPipeline);
 
@@ -51,8 +53,6 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
   optimizer_ = make_optimizer(context, options.optimizer, *store_);
   buckets_ = std::make_unique<GradientBuckets>(*store_, mesh_, ranges, parallel.zero_stage);
 
-  Schedule schedule = make_schedule(parallel.pipeline_schedule, plan.num_stages, plan.num_chunks,
-                                    static_cast<int>(samples_.num_micro_batches()));
   engine_ = std::make_unique<PipelineEngine>(context, mesh_, *model_, plan, std::move(schedule),
                                              options.precision.compute());
   step_ = std::make_unique<TrainStep>(context, mesh_, *engine_, *store_, *optimizer_, *buckets_,
