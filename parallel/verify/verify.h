@@ -17,6 +17,9 @@ struct Verdict {
 /// Runs the case in its layout on thread ranks, and on one rank, both in `precision`.
 Verdict verify_in(const VerifyCase& layout, Precision precision);
 
+/// Throws CommError (exit 76) with every disagreement of the verdicts; `what` names the run.
+void require_agreement(const std::string& what, const std::vector<Verdict>& verdicts);
+
 /// fp64, the judge, then the case's own precision where that is another.
 std::vector<Verdict> verify(const VerifyCase& layout);
 

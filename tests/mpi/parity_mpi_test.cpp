@@ -45,18 +45,19 @@ TEST_P(MpiParity, ProcessesAndThreadsGiveTheSameBits) {
 
 TEST_P(MpiParity, PipelinesOfProcessesGiveTheGradientsOfOneRank) {
   using enum PipelineSchedule;
-  const auto world = testing::mpi().world({.shared_memory = GetParam()});
+  const auto world = this->world();
+  GptConfig model = testing::parity_gpt2();
+  model.num_layers = 6;
   for (const PipelineSchedule schedule : {kGpipe, k1f1b, kInterleaved, kZeroBubble}) {
-    ParityRun run{.model = testing::parity_gpt2(), .num_steps = 3, .micro_batch_size = 2};
-    run.model.num_layers = 6;
-    run.parallel.pipeline_schedule = schedule;
-    run.parallel.pipeline_model_parallel_size = world->size();
-    run.parallel.virtual_pipeline_model_parallel_size = schedule == kInterleaved ? 2 : 1;
-    const ParityError error = testing::compare(testing::train(*world, run), testing::train_alone(run),
-                                               static_cast<size_t>(run.num_steps));
-    EXPECT_LE(error.gradient, 1e-12) << error.where;
-    EXPECT_LE(error.loss, 1e-12);
-    EXPECT_LE(error.weight, 1e-12) << error.weight_where;
+    VerifyCase run = on_processes(testing::parity_run(model), 2);
+    run.num_steps = 3;
+    run.rank.parallel.pipeline_schedule = schedule;
+    run.rank.parallel.pipeline_model_parallel_size = world->size();
+    run.rank.parallel.virtual_pipeline_model_parallel_size = schedule == kInterleaved ? 2 : 1;
+    const verify::Trace trace = verify::run_case(run, *world);
+    if (world->rank() != 0) continue;
+    const verify::Trace alone = verify::run_on_threads(verify::on_one_rank(run));
+    testing::expect_within(verify::compare(trace, alone), 1e-12, name_of(schedule));
   }
 }
 
