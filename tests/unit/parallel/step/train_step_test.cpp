@@ -177,6 +177,45 @@ TEST(TrainStep, StepsThatAreNotFiniteAreSkippedUpToTheLimitAndNotCountedByTheOpt
   EXPECT_THROW(weights_after({true, true, true}), Error);
 }
 
+TEST(TrainStep, Float16FindsItsLossScaleInEveryLayout) {
+  const auto train = [](int num_ranks, int64_t stages, Precision precision) {
+    StepResult result;
+    run_thread_ranks(num_ranks, [&](Communicator& world) {
+      RankOptions options = tiny_options(num_ranks);
+      options.global_batch_size = 8;
+      options.parallel.pipeline_model_parallel_size = stages;
+      options.precision.dtype = precision;
+      options.precision.initial_loss_scale = 0x1p40;  // gradients overflow
+      options.precision.hysteresis = 1;
+      Training training(world, options);
+      for (int64_t step = 1; step < 50; ++step) {
+        const StepResult one = training.run(step);
+        EXPECT_EQ(one.num_skipped, one.skipped ? step : step - 1);
+        if (one.skipped) continue;
+        if (world.rank() == 0) result = one;
+        break;
+      }
+    });
+    return result;
+  };
+  const StepResult exact = train(1, 1, Precision::kFp64);
+  EXPECT_EQ(exact.loss_scale, 1);
+  for (const auto& [num_ranks, stages] : {std::pair{1, 1}, std::pair{2, 2}, std::pair{4, 2}}) {
+    const StepResult half = train(num_ranks, stages, Precision::kFp16);
+    EXPECT_GT(half.num_skipped, 5);
+    EXPECT_EQ(half.loss_scale, std::exp2(40 - static_cast<double>(half.num_skipped)));
+    EXPECT_NEAR(half.loss / exact.loss, 1, 1e-3);
+    EXPECT_NEAR(half.grad_norm / exact.grad_norm, 1, 1e-2);
+  }
+}
+
+TEST(TrainStep, AConstantLossScaleThatOverflowsStopsTheRun) {
+  RankOptions options = tiny_options(1);
+  options.precision.dtype = Precision::kFp16;
+  options.precision.loss_scale = 0x1p40;
+  EXPECT_THROW(run_thread_ranks(1, [&](Communicator& world) { Training(world, options).run(1); }), Error);
+}
+
 TEST(TrainStep, ABatchWithoutTargetsIsRefused) {
   const auto train = [](Communicator& world) {
     Training training(world);
