@@ -8,12 +8,18 @@
 #include "core/ops/checks.h"
 #include "core/ops/cross_entropy.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/gemm.h"
 
 namespace trireme {
 namespace {
 
 double first_element(const Tensor& x) {
   return x.dtype() == DType::kFloat64 ? x.data<double>()[0] : static_cast<double>(x.data<float>()[0]);
+}
+
+int64_t count_targets(const Tensor& targets) {
+  const int32_t* target = targets.data<int32_t>();
+  return targets.num_elements() - std::count(target, target + targets.num_elements(), ops::kIgnoredTarget);
 }
 
 class ScaledLoss final : public Function {
@@ -35,20 +41,39 @@ class ScaledLoss final : public Function {
 
 }  // namespace
 
-std::vector<RowChunk> row_chunks(int64_t num_rows, int64_t bytes_per_row, int64_t chunk_bytes) {
-  const int64_t most = std::max<int64_t>(1, chunk_bytes / bytes_per_row);
-  const int64_t num_chunks = (num_rows + most - 1) / most;
-  std::vector<RowChunk> chunks;
-  for (int64_t i = 0; i < num_chunks; ++i) {
-    const int64_t begin = num_rows * i / num_chunks;
-    chunks.push_back({begin, num_rows * (i + 1) / num_chunks - begin});
-  }
-  return chunks;
-}
+TokenLoss chunked_loss(Context& context, const Tensor& x, Parameter& weight, const Tensor& targets,
+                       int64_t row_bytes, int64_t chunk_bytes, bool graph, const Tensor& d_x,
+                       const ChunkLoss& loss_of) {
+  const Tensor flat_targets = targets.reshape({x.rows()});
+  const int64_t most = std::max<int64_t>(1, chunk_bytes / row_bytes);
+  const int64_t num_chunks = (x.rows() + most - 1) / most;
 
-int64_t count_targets(const Tensor& targets) {
-  const int32_t* target = targets.data<int32_t>();
-  return targets.num_elements() - std::count(target, target + targets.num_elements(), ops::kIgnoredTarget);
+  TokenLoss loss;
+  loss.count = count_targets(flat_targets);
+  const auto run = [&](Tensor* d_weight, bool accumulate) {
+    for (int64_t chunk = 0; chunk < num_chunks; ++chunk) {
+      const int64_t begin = x.rows() * chunk / num_chunks;
+      const int64_t num_rows = x.rows() * (chunk + 1) / num_chunks - begin;
+      const Tensor rows = x.slice(0, begin, num_rows);
+      Tensor logits = Tensor::allocate_padded(context.allocator, {num_rows, weight.shape[0]}, x.dtype(),
+                                              MemoryCategory::kWorkspace);
+      ops::gemm(context, rows, weight.value, logits, {.transpose_b = true});
+      loss.sum += loss_of(logits, flat_targets.slice(0, begin, num_rows), d_weight != nullptr);
+      if (d_weight == nullptr) continue;
+      ops::gemm(context, logits, rows, *d_weight, {.transpose_a = true, .accumulate = accumulate});
+      accumulate = true;
+      if (!d_x.defined()) continue;
+      Tensor d_rows = d_x.slice(0, begin, num_rows);
+      ops::gemm(context, logits, weight.value, d_rows);
+    }
+  };
+  if (graph) {
+    weight.expect();
+    weight.contribute([&](Tensor& d_weight, bool accumulate) { run(&d_weight, accumulate); });
+  } else {
+    run(nullptr, false);
+  }
+  return loss;
 }
 
 void record_scaled_loss(Context& context, TokenLoss& loss, double loss_scale, const Variable& hidden,

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <vector>
+#include <functional>
 
+#include "core/autograd/parameter.h"
 #include "core/autograd/variable.h"
 
 namespace trireme {
@@ -16,15 +17,16 @@ struct TokenLoss {
 /// smaller chunks make the products slower.
 inline constexpr int64_t kLogitsChunkBytes = int64_t{256} << 20;
 
-/// Rows [begin, begin + num_rows) of the pass.
-struct RowChunk {
-  int64_t begin, num_rows;
-};
-/// Equal chunks of at most `chunk_bytes` (one row at least): a short last one would be slow.
-std::vector<RowChunk> row_chunks(int64_t num_rows, int64_t bytes_per_row, int64_t chunk_bytes);
-
-/// How many targets (int32, contiguous) count.
-int64_t count_targets(const Tensor& targets);
+/// The loss of the rows x [R, D] against weight [V, D], without ever holding all their logits: equal chunks
+/// of rows, each of at most `chunk_bytes` where a row of logits takes `row_bytes` (a short last one would be
+/// slow). `loss_of` turns the logits of a chunk (workspace [r, V], padded rows) and its targets into the sum
+/// of its losses and, with `gradient`, writes the gradient of loss_scale * sum over the logits. With `graph`
+/// the weight gets its gradient and `d_x`, where defined, that of x (it may be wider than x). Returns sum and
+/// count; record_scaled_loss makes `scaled`.
+using ChunkLoss = std::function<double(Tensor& logits, const Tensor& targets, bool gradient)>;
+TokenLoss chunked_loss(Context& context, const Tensor& x, Parameter& weight, const Tensor& targets,
+                       int64_t row_bytes, int64_t chunk_bytes, bool graph, const Tensor& d_x,
+                       const ChunkLoss& loss_of);
 
 /// Sets loss.scaled = loss_scale * loss.sum. With a graph, the gradient of `hidden` has been made in the
 /// forward pass: backward gives `d_hidden`, and throws ShapeError when the gradient it is given is not 1.
