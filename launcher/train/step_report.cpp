@@ -32,6 +32,7 @@ std::string to_json(const StepReport& report) {
                      {"memory", report.memory},
                      {"memory_by_category", memory},
                      {"communication", report.communication},
+                     {"waiting", report.waiting},
                      {"phases", report.phases}};
   return line.dump();
 }

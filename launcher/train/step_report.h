@@ -27,6 +27,7 @@ struct StepReport {
   int64_t memory = 0;                ///< peak bytes of rank 0
   std::array<int64_t, kNumMemoryCategories> memory_by_category{};  ///< at that peak
   std::map<std::string, int64_t> communication;  ///< bytes that rank 0 gave in this step, by group of ranks
+  std::map<std::string, double> waiting;         ///< seconds that rank 0 waited for them
   std::map<std::string, double> phases;          ///< seconds of rank 0 by phase
 };
 

@@ -22,11 +22,13 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Payload of all calls so far, by group: "tensor", "data", "pipeline", ...
-std::map<std::string, int64_t> bytes_by_group(const CommCounters& counters) {
-  std::map<std::string, int64_t> bytes;
-  for (const auto& [call, entry] : counters.entries) bytes[call.substr(0, call.find('/'))] += entry.bytes;
-  return bytes;
+/// Adds `sign` times what was counted to a report, by group: "tensor", "data", "pipeline", ...
+void add_communication(StepReport& report, const CommCounters& counters, int sign) {
+  for (const auto& [call, entry] : counters.entries) {
+    const std::string group = call.substr(0, call.find('/'));
+    report.communication[group] += sign * entry.bytes;
+    report.waiting[group] += sign * entry.wait_seconds;
+  }
 }
 
 }  // namespace
@@ -57,18 +59,19 @@ bool Trainer::train_one_step() {
   const int64_t step = state_.step + 1;
   const double lr = learning_rate(config_.optimizer, config_.training.train_iters, step);
   context_.trace.clear();
+  const CommCounters before = rank_->mesh().counters();
   const auto start = Clock::now();
   const StepResult result = rank_->step().run(
       step, [this] { return std::move(*prefetcher_->next()); }, lr, stop_requested_());
   const double seconds = seconds_since(start);
+  const CommCounters after = rank_->mesh().counters();
 
   state_.step = step;
   state_.tokens += result.num_tokens;
   state_.samples += plan_.batch.global_batch_size;
   StepReport report = report_of(result, lr, seconds);
-  const std::map<std::string, int64_t> communicated = bytes_by_group(rank_->mesh().counters());
-  for (const auto& [group, bytes] : communicated) report.communication[group] = bytes - communicated_[group];
-  communicated_ = communicated;
+  add_communication(report, after, 1);
+  add_communication(report, before, -1);
   if (telemetry_) telemetry_->step(report);
   checkpoint_seconds_ = 0;
   if (++num_steps_ == config_.training.timeline_step) draw_timeline();

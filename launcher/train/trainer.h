@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -72,10 +71,9 @@ class Trainer {
   std::unique_ptr<Prefetcher> prefetcher_;
   std::unique_ptr<Telemetry> telemetry_;  ///< rank 0
   TrainingState state_;
-  int64_t num_steps_ = 0;                        ///< of this process
-  std::map<std::string, int64_t> communicated_;  ///< bytes by group up to the last report
-  double total_peak_tflops_ = 0;                 ///< of all ranks; 0: unknown
-  double checkpoint_seconds_ = 0;                ///< spent saving since the last step's report
+  int64_t num_steps_ = 0;          ///< of this process
+  double total_peak_tflops_ = 0;   ///< of all ranks; 0: unknown
+  double checkpoint_seconds_ = 0;  ///< spent saving since the last step's report
 };
 
 }  // namespace trireme

@@ -16,8 +16,11 @@ namespace {
 class OperationWork final : public Work {
  public:
   OperationWork(std::shared_ptr<Progress> progress, std::shared_ptr<Operation> operation,
-                std::chrono::milliseconds deadline)
-      : progress_(std::move(progress)), operation_(std::move(operation)), deadline_(deadline) {}
+                std::chrono::milliseconds deadline, std::shared_ptr<CommCounters::Entry> counter)
+      : progress_(std::move(progress)),
+        operation_(std::move(operation)),
+        deadline_(deadline),
+        counter_(std::move(counter)) {}
 
   /// While an exception unwinds the stack nobody waits: the progress list keeps the operation's tensors.
   ~OperationWork() override {
@@ -40,13 +43,16 @@ class OperationWork final : public Work {
   void wait() override {
     if (operation_ == nullptr) return;
     const std::shared_ptr<Operation> operation = std::move(operation_);
+    const auto start = std::chrono::steady_clock::now();
     progress_->wait(*operation, deadline_);
+    counter_->wait_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
  private:
   std::shared_ptr<Progress> progress_;
   std::shared_ptr<Operation> operation_;
   std::chrono::milliseconds deadline_;
+  std::shared_ptr<CommCounters::Entry> counter_;
 };
 
 }  // namespace
@@ -110,22 +116,23 @@ void BaseCommunicator::check(const Call& call) const {
 }
 
 std::unique_ptr<Work> BaseCommunicator::begin(Call&& call) {
-  count(name_of(call.kind), call.payload().num_bytes());
-  return start(std::move(call));
+  Counter counter = count(name_of(call.kind), call.payload().num_bytes());
+  return start(std::move(call), std::move(counter));
 }
 
-void BaseCommunicator::count(const char* operation, int64_t bytes) {
-  CommCounters::Entry& entry = counters_.entries[operation];
+BaseCommunicator::Counter BaseCommunicator::count(const char* operation, int64_t bytes) {
+  CommCounters::Entry& entry = counters_->entries[operation];
   ++entry.calls;
   entry.bytes += bytes;
+  return {counters_, &entry};
 }
 
-std::unique_ptr<Work> BaseCommunicator::start(Call&& call) {
+std::unique_ptr<Work> BaseCommunicator::start(Call&& call, Counter counter) {
   ++site_.sequence;
   check(call);
   std::shared_ptr<Operation> operation = launch(std::move(call));
   if (operation) progress_->start(operation);
-  return std::make_unique<OperationWork>(progress_, std::move(operation), deadline_);
+  return std::make_unique<OperationWork>(progress_, std::move(operation), deadline_, std::move(counter));
 }
 
 std::unique_ptr<Work> BaseCommunicator::all_reduce_async(Tensor tensor, ReduceOp op) {
@@ -160,19 +167,19 @@ void BaseCommunicator::barrier() {
 }
 
 std::vector<std::string> BaseCommunicator::gather_bytes(const std::string& bytes) {
-  count("gather_bytes", static_cast<int64_t>(bytes.size()));
+  const Counter counter = count("gather_bytes", static_cast<int64_t>(bytes.size()));
   const auto make = [&](int64_t count, DType dtype) {
     return Tensor::allocate(allocator_, {count}, dtype, MemoryCategory::kWorkspace);
   };
   Tensor length = make(1, DType::kInt64), lengths = make(size(), DType::kInt64);
   *length.data<int64_t>() = static_cast<int64_t>(bytes.size());
-  start({CallKind::kAllGather, length, lengths})->wait();
+  start({CallKind::kAllGather, length, lengths}, counter)->wait();
   const int64_t* first = lengths.data<int64_t>();
   const int64_t longest = *std::max_element(first, first + size());
   Tensor mine = make(longest, DType::kUInt8), all = make(longest * size(), DType::kUInt8);
   std::memset(mine.raw(), 0, static_cast<size_t>(longest));
   std::memcpy(mine.raw(), bytes.data(), bytes.size());
-  start({CallKind::kAllGather, mine, all})->wait();
+  start({CallKind::kAllGather, mine, all}, counter)->wait();
   std::vector<std::string> result;
   for (int i = 0; i < size(); ++i)
     result.emplace_back(reinterpret_cast<const char*>(all.raw()) + i * longest, first[i]);

@@ -29,7 +29,7 @@ class BaseCommunicator : public Communicator {
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) final;
 
   void progress() final { progress_->advance(); }
-  const CommCounters& counters() const final { return counters_; }
+  const CommCounters& counters() const final { return *counters_; }
   void set_step(int64_t step) final { site_.step = step; }
   void set_deadline(std::chrono::milliseconds deadline) final { deadline_ = deadline; }
 
@@ -51,12 +51,13 @@ class BaseCommunicator : public Communicator {
   Allocator allocator_;  ///< of control messages
 
  private:
+  using Counter = std::shared_ptr<CommCounters::Entry>;
   std::unique_ptr<Work> begin(Call&& call);
-  void count(const char* operation, int64_t bytes);
-  std::unique_ptr<Work> start(Call&& call);
+  Counter count(const char* operation, int64_t bytes);
+  std::unique_ptr<Work> start(Call&& call, Counter counter);
   void check(const Call& call) const;
 
-  CommCounters counters_;
+  std::shared_ptr<CommCounters> counters_ = std::make_shared<CommCounters>();  ///< work under way holds them
   std::chrono::milliseconds deadline_{600'000};
 };
 

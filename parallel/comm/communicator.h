@@ -25,8 +25,8 @@ struct Slice {
 /// last parts may be shorter or empty.
 Slice slice_of_rank(int64_t count, int rank, int size);
 
-/// Calls and bytes by operation name, as seen by this rank, counted when a call begins. The bytes do not
-/// depend on the transport:
+/// Calls, bytes and waiting by operation name, as seen by this rank. Calls and bytes are counted when a call
+/// begins; the bytes do not depend on the transport:
 ///   all_reduce, reduce_scatter_slices, all_gather_slices, broadcast   the tensor (on every rank)
 ///   all_gather, reduce_scatter, all_to_all                            the input
 ///   send, receive                                                     the message
@@ -37,6 +37,7 @@ struct CommCounters {
   struct Entry {
     int64_t calls = 0;
     int64_t bytes = 0;
+    double wait_seconds = 0;  ///< in Work::wait, where this rank also does its share of reductions
   };
   std::map<std::string, Entry> entries;
 };

@@ -65,7 +65,7 @@ void PipelineEngine::run(std::vector<ForwardPass>& passes, const BeforeLast& bef
     const auto found = last_gradients_.find(place);
     if (found != last_gradients_.end()) before_last(found->second);
   });
-  wait_for(outbox);
+  outbox.wait_all();
   timeline_ = execution.take_events();
 }
 
@@ -74,7 +74,7 @@ void PipelineEngine::run_one(ForwardPass& pass) {
   Outbox outbox;
   Execution execution(context_, mesh_, model_, plan_, activation_, passes, outbox);
   execution.run(actions_of(short_schedule(plan_, 1)), {});
-  wait_for(outbox);
+  outbox.wait_all();
   pass.loss_sum = passes[0].loss_sum;
   pass.loss_count = passes[0].loss_count;
 }
@@ -98,13 +98,8 @@ LossSum PipelineEngine::evaluate(int64_t num_batches, const std::function<Batch(
     total.count += share.count;
     done += count;
   }
-  wait_for(outbox);
-  return total;
-}
-
-void PipelineEngine::wait_for(Outbox& outbox) {
-  const TraceSpan span(context_.trace, "pipeline/wait");
   outbox.wait_all();
+  return total;
 }
 
 bool PipelineEngine::is_last_stage() const {

@@ -48,7 +48,6 @@ class PipelineEngine {
 
  private:
   const std::vector<Action>& actions_of(const Schedule& schedule) const;
-  void wait_for(Outbox& outbox);
 
   Context& context_;
   Mesh& mesh_;

@@ -88,12 +88,10 @@ void Execution::carry_out(const Action& action, size_t index) {
   Slot& slot = this->slot(action);
   switch (action.kind) {
     case Kind::kReceiveForward:
-    case Kind::kReceiveBackward: {
-      const TraceSpan span(context_.trace, "pipeline/wait");
+    case Kind::kReceiveBackward:
       slot.arrived = incoming_.at(index).wait();
       incoming_.erase(index);
       break;
-    }
     case Kind::kSendForward:
     case Kind::kSendBackward: {
       const Peer to = peer(action);

@@ -107,8 +107,9 @@ TEST(StepReport, IsOneLineOfJsonWithEveryKey) {
   const std::string text = to_json(report);
   EXPECT_EQ(text.find('\n'), std::string::npos);
   const nlohmann::json line = nlohmann::json::parse(text);
-  for (const char* key : {"step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second", "step_seconds",
-                          "mfu", "mfu_causal", "tflops", "memory", "memory_by_category", "phases"})
+  for (const char* key :
+       {"step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second", "step_seconds", "mfu", "mfu_causal",
+        "tflops", "memory", "memory_by_category", "communication", "waiting", "phases"})
     EXPECT_TRUE(line.contains(key)) << key;
   EXPECT_TRUE(line["loss"].is_null());  // JSON has no NaN
   EXPECT_EQ(line["mfu"], 0.5);

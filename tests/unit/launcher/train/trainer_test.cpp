@@ -138,6 +138,42 @@ TEST_F(TrainerTest, ARunThatStopsAndResumesIsBitwiseTheUninterruptedOne) {
   }
 }
 
+TEST_F(TrainerTest, ResumingGoesOnWithTheLossScaleAndTheSkippedSteps) {
+  // A scale that overflows at first, and grows again within the run.
+  const std::vector<std::string> fp16 = {"dtype=fp16", "initial_loss_scale=4e9", "loss_scale_window=3",
+                                         "hysteresis=1"};
+  const RunConfig whole = tiny_run(folder_, fp16), parts = tiny_run(other_, fp16);
+  const Outcome expected = train(whole, 2);
+  const auto scales = column(whole, "loss_scale");
+  EXPECT_LT(scales.at(5), scales.at(1));
+  EXPECT_GT(column(whole, "skipped_steps").at(5), 0);
+  EXPECT_EQ(train(parts, 2, 5).code, ExitCode::kPreempted);
+  EXPECT_EQ(train(parts, 2).masters, expected.masters);
+  for (const char* key : {"loss_scale", "skipped_steps", "loss"})
+    EXPECT_EQ(column(parts, key), column(whole, key)) << key;
+}
+
+TEST_F(TrainerTest, APipelineDrawsItsTimelineAndEveryStepCommunicatesTheSame) {
+  const RunConfig config = tiny_run(folder_, {"num_layers=2", "pipeline_model_parallel_size=2",
+                                              "timeline_step=3", "train_iters=6", "save_interval=2"});
+  EXPECT_EQ(train(config, 4).code, ExitCode::kOk);
+  const std::string timeline = config.training.output_dir + "/timeline";
+  EXPECT_EQ(read_file(timeline + ".svg").substr(0, 4), "<svg");
+  EXPECT_FALSE(json::parse(read_file(timeline + ".json"))["traceEvents"].empty());
+  // Evaluations (steps 4 and 6) and saves (2, 4 and 6) are not a step's. The first step also compares
+  // replicas.
+  json first;
+  for (const json& line : metrics_of(config)) {
+    if (!line.contains("loss") || line["step"] == 1) continue;
+    if (first.is_null()) first = line;
+    EXPECT_GT(line["communication"]["pipeline"], 0);
+    EXPECT_GT(line["communication"]["data"], 0);
+    EXPECT_EQ(line["communication"]["data"], first["communication"]["data"]) << line["step"];
+    EXPECT_EQ(line["communication"]["pipeline"], first["communication"]["pipeline"]) << line["step"];
+    EXPECT_GT(line["waiting"]["pipeline"], 0.0);
+  }
+}
+
 TEST_F(TrainerTest, ResumingOnAnotherNumberOfRanksContinuesTheSameSequence) {
   const std::vector<std::string> fp64 = {"dtype=fp64", "eval_iters=0"};
   const RunConfig whole = tiny_run(folder_, fp64), parts = tiny_run(other_, fp64);
