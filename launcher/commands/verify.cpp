@@ -11,7 +11,7 @@
 #include "launcher/commands/run_file.h"
 #include "launcher/commands/usage.h"
 #include "launcher/config/plan.h"
-#include "launcher/train/rank_options.h"
+#include "launcher/config/rank_options.h"
 #include "parallel/verify/shrink.h"
 
 namespace trireme {

@@ -6,7 +6,7 @@
 
 #include "core/text/tokenizer.h"
 #include "launcher/config/problems.h"
-#include "launcher/train/rank_options.h"
+#include "launcher/config/rank_options.h"
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/mesh/mesh.h"
 #include "parallel/step/layout.h"

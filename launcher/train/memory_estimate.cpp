@@ -7,8 +7,20 @@
 
 #include "core/base/error.h"
 #include "launcher/train/console.h"
+#include "parallel/pipeline/schedule_check.h"
 
 namespace trireme {
+namespace {
+
+/// The most (micro-batch, chunk) that a stage holds at once.
+int most_under_way(const ParallelConfig& parallel, const BatchPlan& batch) {
+  int most = 0;
+  for (const ScheduleProof::Peak& peak : check_schedule(make_schedule(parallel, batch.micro_batches)).peaks)
+    most = std::max(most, peak.until_weight);
+  return most;
+}
+
+}  // namespace
 
 MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, int64_t num_parameters) {
   const GptConfig& model = config.model;
@@ -52,13 +64,11 @@ MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, 
   const int64_t tokens = config.training.micro_batch_size * config.data.seq_length;
   const int64_t logits = std::min<int64_t>(tokens, 1024) * model.vocab_size / ranks;
   // Activations of the heads and the hidden units are divided over tensor ranks, the residual stream with
-  // sequence_parallel only; the first stage keeps `stages` micro-batches of its share of the layers.
+  // sequence_parallel only. A stage keeps what its schedule holds at once, each a chunk of the layers.
   const bool all_rows = ranks > 1 && !parallel.sequence_parallel;
   const double shared = all_rows ? 0.5 + 0.5 / static_cast<double>(ranks) : 1.0 / static_cast<double>(ranks);
-  const bool all_at_once = parallel.pipeline_schedule == PipelineSchedule::kGpipe;
-  const int64_t under_way = all_at_once ? batch.micro_batches : std::min(batch.micro_batches, stages);
-  const double kept =
-      static_cast<double>(layers) * shared * static_cast<double>(under_way) / static_cast<double>(stages);
+  const auto chunks = static_cast<double>(stages * parallel.virtual_pipeline_model_parallel_size);
+  const double kept = static_cast<double>(layers) * shared * most_under_way(parallel, batch) / chunks;
   // Absurd sizes do not fit into an integer.
   const double elements = static_cast<double>(tokens) * kept + static_cast<double>(logits);
   estimate.activations =
@@ -75,8 +85,7 @@ void check_memory(const MemoryEstimate& estimate, int64_t ranks_on_host) {
   if (needed <= given) return;
   throw DeviceError(fmt::format(
       "out of memory: {} {} of this host would need {} each (weights {}, gradients {}, optimizer {}, "
-      "activations "
-      "about {}), the host has {}; take a smaller model, micro_batch_size or seq_length, or "
+      "activations about {}), the host has {}; take a smaller model, micro_batch_size or seq_length, or "
       "recompute_granularity: full",
       ranks_on_host, ranks_on_host == 1 ? "rank" : "ranks", bytes_text(estimate.total()),
       bytes_text(estimate.weights), bytes_text(estimate.gradients), bytes_text(estimate.optimizer),

@@ -7,8 +7,8 @@ namespace trireme {
 /// Bytes a rank needs, before anything is allocated, by the categories of the memory ledger (master weights
 /// belong to the optimizer's). Parameters, gradients and optimizer state are exact on one rank but for
 /// padding; in a layout they are those of a rank with an even share of the layers and a vocabulary matrix.
-/// Activations count what the layers keep for backward of the micro-batches that the first stage has under
-/// way at once, and one chunk of logits.
+/// Activations count what the layers keep for backward of the most chunks and micro-batches that the schedule
+/// has under way on a stage, and one chunk of logits.
 struct MemoryEstimate {
   int64_t weights = 0;
   int64_t gradients = 0;

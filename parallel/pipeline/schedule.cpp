@@ -160,4 +160,10 @@ Schedule make_schedule(PipelineSchedule kind, int num_stages, int num_chunks, in
   return schedule;
 }
 
+Schedule make_schedule(const ParallelConfig& parallel, int64_t num_micro_batches) {
+  return make_schedule(parallel.pipeline_schedule, static_cast<int>(parallel.pipeline_model_parallel_size),
+                       static_cast<int>(parallel.virtual_pipeline_model_parallel_size),
+                       static_cast<int>(num_micro_batches));
+}
+
 }  // namespace trireme

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -63,5 +64,6 @@ StageAction other_end(const Schedule& schedule, int stage, const Action& transfe
 /// takes several chunks; every schedule takes any number of micro-batches. Throws ConfigError with the
 /// arithmetic for what cannot be.
 Schedule make_schedule(PipelineSchedule kind, int num_stages, int num_chunks, int num_micro_batches);
+Schedule make_schedule(const ParallelConfig& parallel, int64_t num_micro_batches);
 
 }  // namespace trireme

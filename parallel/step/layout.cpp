@@ -27,19 +27,12 @@ void check_row_shards(const RankOptions& options) {
   if (ranks == 1)
     throw ConfigError(
         "parallel.sequence_parallel: given true, expected false with tensor_model_parallel_size 1: it "
-        "divides "
-        "rows over the tensor ranks");
+        "divides rows over the tensor ranks");
   if (rows % ranks != 0)
     throw ConfigError(
         fmt::format("parallel.sequence_parallel: micro_batch_size {} x seq_length {} = {} rows do not divide "
                     "over {} tensor ranks; take a micro_batch_size that is a multiple of {}",
                     options.micro_batch_size, options.seq_length, rows, ranks, ranks));
-}
-
-Schedule schedule_of(const ParallelConfig& parallel, int64_t num_micro_batches) {
-  return make_schedule(parallel.pipeline_schedule, static_cast<int>(parallel.pipeline_model_parallel_size),
-                       static_cast<int>(parallel.virtual_pipeline_model_parallel_size),
-                       static_cast<int>(num_micro_batches));
 }
 
 /// "9 | 9", or "3 + 2 | 3 + 1" with chunks: the layers of every stage.
@@ -68,7 +61,7 @@ std::vector<std::string> layout_errors(const RankOptions& options, int64_t num_m
     }
   };
   const ParallelConfig& parallel = options.parallel;
-  attempt([&] { schedule_of(parallel, num_micro_batches); });
+  attempt([&] { make_schedule(parallel, num_micro_batches); });
   const auto ranks = static_cast<int>(parallel.tensor_model_parallel_size);
   if (ranks > 1) {
     attempt([&] { check_heads(options.model.num_attention_heads, options.model.num_query_groups, ranks); });
@@ -85,13 +78,13 @@ std::string describe_layout(const RankOptions& options, int world_size) {
   const MeshShape shape = MeshShape::make(parallel, world_size);
   std::string text =
       fmt::format("tensor {}{} x pipeline {} x data {}{}", shape.size(Axis::kTensor),
-                  parallel.sequence_parallel ? " (rows too)" : "", shape.size(Axis::kPipeline),
-                  shape.size(Axis::kData), parallel.zero_stage > 0 ? " (optimizer state divided)" : "");
+                  parallel.sequence_parallel ? " (sequence parallel)" : "", shape.size(Axis::kPipeline),
+                  shape.size(Axis::kData), parallel.zero_stage > 0 ? " (ZeRO-1)" : "");
   if (shape.size(Axis::kPipeline) == 1) return text;
   const std::unique_ptr<Model> model = whole_model(options.model);
   const StagePlan plan = plan_stages(*model, parallel, options.seq_length);
   const StepSamples samples{options.global_batch_size, options.micro_batch_size, shape.size(Axis::kData)};
-  const Schedule schedule = schedule_of(parallel, samples.num_micro_batches());
+  const Schedule schedule = make_schedule(parallel, samples.num_micro_batches());
   const std::vector<ActionCosts> costs(static_cast<size_t>(plan.num_virtual_stages()), {1, 1, 1});
   return text + fmt::format("; {} over {} micro-batches, layers {}, bubble of equal stages {:.1f} %",
                             name_of(parallel.pipeline_schedule), schedule.num_micro_batches,

@@ -12,6 +12,7 @@
 #include "parallel/mesh/planted_bug.h"
 
 namespace trireme {
+
 TrainStep::TrainStep(Context& context, Mesh& mesh, PipelineEngine& engine, ParameterStore& store,
                      Optimizer& optimizer, GradientBuckets& buckets, const PrecisionConfig& precision,
                      const StepOptions& options)

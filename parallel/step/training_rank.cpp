@@ -36,8 +36,7 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
       model_(make_gpt(context, options.model, *builder_)) {
   const ParallelConfig& parallel = options.parallel;
   const StagePlan plan = plan_stages(*model_, parallel, options.seq_length);
-  Schedule schedule = make_schedule(parallel.pipeline_schedule, plan.num_stages, plan.num_chunks,
-                                    static_cast<int>(samples_.num_micro_batches()));
+  Schedule schedule = make_schedule(parallel, samples_.num_micro_batches());
   place_shared_parameters(*model_, plan);
   const int stage = mesh_.coordinate(Axis::kPipeline);
 

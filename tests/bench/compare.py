@@ -98,7 +98,8 @@ class Side:
             process.wait(timeout=60)
         self.log.close()
         shutil.rmtree(self.folder)
-        return report[0] | {"peak_bytes": max(answer["peak_bytes"] for answer in report)}
+        return report[0] | {"peak_bytes": max(answer["peak_bytes"] for answer in report),
+                            "breakdowns": [answer.get("breakdown") for answer in report]}
 
 
 def options_of(model, batch, length, threads, dtype):
@@ -106,13 +107,13 @@ def options_of(model, batch, length, threads, dtype):
     return [item for key, value in values.items() for item in (f"--{key}", str(value))]
 
 
-def start_trireme(args, options, threads, ranks):
-    command = [args.trireme] + options
+def start_trireme(program, options, threads, ranks, name="trireme"):
+    command = [program] + options
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none"] + command
     environment = {"OMP_NUM_THREADS": str(threads)}
     # mpirun starts all ranks: one command, one environment, but pipes for each rank.
-    return Side("trireme", [command], [environment] + [{}] * (ranks - 1))
+    return Side(name, [command], [environment] + [{}] * (ranks - 1))
 
 
 def start_torch(args, options, threads, ranks, compiled, port):
@@ -136,7 +137,7 @@ def flops_per_token(model, length):
 def measure(args, workload, dtype, row_number):
     model, batch, length, threads, ranks = workload
     options = options_of(model, batch, length, threads, dtype)
-    sides = [start_trireme(args, options, threads, ranks)]
+    sides = [start_trireme(args.trireme, options, threads, ranks)]
     if "eager" in args.peers:
         sides.append(start_torch(args, options, threads, ranks, False, args.port + 2 * row_number))
     if "compile" in args.peers:
@@ -204,8 +205,9 @@ def print_row(row):
         print(f"  {name:14} {side['median_tokens_per_second']:8.0f} tok/s (best {side['best_tokens_per_second']:.0f})"
               f"  {side['peak_bytes'] / 2**30:.2f} GiB{share}{against}")
     if row["breakdown"]:
-        total = sum(row["breakdown"].get("phase", {}).values()) or 1.0
-        for kind, entries in row["breakdown"].items():
+        total = row["breakdown"]["step"]
+        for kind in sorted(row["breakdown"].keys() - {"step"}):
+            entries = row["breakdown"][kind]
             parts = sorted(entries.items(), key=lambda item: -item[1])
             print(f"  {kind}, ms a step: " + ", ".join(f"{key} {1e3 * value:.1f} ({100 * value / total:.0f} %)" for key, value in parts))
     sys.stdout.flush()

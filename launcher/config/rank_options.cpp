@@ -1,4 +1,4 @@
-#include "launcher/train/rank_options.h"
+#include "launcher/config/rank_options.h"
 
 namespace trireme {
 
