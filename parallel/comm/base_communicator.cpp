@@ -59,8 +59,7 @@ class OperationWork final : public Work {
 
 BaseCommunicator::BaseCommunicator(std::string group, int rank, int size, std::shared_ptr<Progress> progress)
     : progress_(std::move(progress)) {
-  site_.group = std::move(group);
-  site_.host = host_name();
+  site_.names = std::make_shared<CallSite::Names>(CallSite::Names{std::move(group), host_name()});
   site_.rank = rank;
   site_.size = size;
 }
@@ -116,12 +115,13 @@ void BaseCommunicator::check(const Call& call) const {
 }
 
 std::unique_ptr<Work> BaseCommunicator::begin(Call&& call) {
-  Counter counter = count(name_of(call.kind), call.payload().num_bytes());
+  CommCounters::Entry*& entry = counted_[static_cast<size_t>(call.kind)];
+  if (entry == nullptr) entry = &counters_->entries[name_of(call.kind)];
+  Counter counter = count(*entry, call.payload().num_bytes());
   return start(std::move(call), std::move(counter));
 }
 
-BaseCommunicator::Counter BaseCommunicator::count(const char* operation, int64_t bytes) {
-  CommCounters::Entry& entry = counters_->entries[operation];
+BaseCommunicator::Counter BaseCommunicator::count(CommCounters::Entry& entry, int64_t bytes) {
   ++entry.calls;
   entry.bytes += bytes;
   return {counters_, &entry};
@@ -167,7 +167,7 @@ void BaseCommunicator::barrier() {
 }
 
 std::vector<std::string> BaseCommunicator::gather_bytes(const std::string& bytes) {
-  const Counter counter = count("gather_bytes", static_cast<int64_t>(bytes.size()));
+  const Counter counter = count(counters_->entries["gather_bytes"], static_cast<int64_t>(bytes.size()));
   const auto make = [&](int64_t count, DType dtype) {
     return Tensor::allocate(allocator_, {count}, dtype, MemoryCategory::kWorkspace);
   };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,7 @@ class BaseCommunicator : public Communicator {
  public:
   int rank() const final { return site_.rank; }
   int size() const final { return site_.size; }
-  const std::string& name() const final { return site_.group; }
+  const std::string& name() const final { return site_.names->group; }
 
   std::unique_ptr<Work> all_reduce_async(Tensor tensor, ReduceOp op) final;
   std::unique_ptr<Work> all_gather_async(Tensor input, Tensor output) final;
@@ -53,11 +54,12 @@ class BaseCommunicator : public Communicator {
  private:
   using Counter = std::shared_ptr<CommCounters::Entry>;
   std::unique_ptr<Work> begin(Call&& call);
-  Counter count(const char* operation, int64_t bytes);
+  Counter count(CommCounters::Entry& entry, int64_t bytes);
   std::unique_ptr<Work> start(Call&& call, Counter counter);
   void check(const Call& call) const;
 
   std::shared_ptr<CommCounters> counters_ = std::make_shared<CommCounters>();  ///< work under way holds them
+  std::array<CommCounters::Entry*, kNumCallKinds> counted_{};  ///< entries of counters_ in use
   std::chrono::milliseconds deadline_{600'000};
 };
 

@@ -48,8 +48,8 @@ Slice bytes_given(const Call& call, int rank, int peer, int size) {
 }
 
 std::string CallSite::describe(const Call& call) const {
-  return fmt::format("rank {} of {} in group '{}' (host {}), step {}, operation {}: {}", rank, size, group,
-                     host, step, sequence, call.describe());
+  return fmt::format("rank {} of {} in group '{}' (host {}), step {}, operation {}: {}", rank, size,
+                     names->group, names->host, step, sequence, call.describe());
 }
 
 }  // namespace trireme::comm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "parallel/comm/communicator.h"
@@ -18,6 +19,7 @@ enum class CallKind : int32_t {
   kReceive,
   kBarrier
 };
+inline constexpr size_t kNumCallKinds = static_cast<size_t>(CallKind::kBarrier) + 1;
 const char* name_of(CallKind kind);
 
 /// The arguments of one communication. all_reduce, broadcast and the two on slices work in place: input and
@@ -43,8 +45,11 @@ Slice bytes_given(const Call& call, int rank, int peer, int size);
 
 /// Who called and when; what an error message names.
 struct CallSite {
-  std::string group;
-  std::string host;
+  struct Names {
+    std::string group;
+    std::string host;
+  };
+  std::shared_ptr<const Names> names;  ///< shared: every operation holds its site
   int rank = 0;
   int size = 1;
   int64_t step = 0;

@@ -116,7 +116,8 @@ class MpiCommunicator final : public BaseCommunicator {
   }
 
   void abort(const std::string& reason, int exit_code) override {
-    log::error("rank {} of group '{}' (host {}) stops the run: {}", rank(), name(), site_.host, reason);
+    log::error("rank {} of group '{}' (host {}) stops the run: {}", rank(), name(), site_.names->host,
+               reason);
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);
   }

@@ -45,12 +45,14 @@ std::vector<std::string> problems_of(const LayoutDraw& draw) {
   }
 }
 
-/// The largest errors seen, by precision.
+/// The largest errors seen, by precision, and the layout that is furthest from one rank.
 struct Worst {
   double gradient = 0, weight = 0, loss = 0, grad_norm = 0;
   int64_t num_draws = 0;
+  LayoutDraw draw;
 
-  void add(const verify::Difference& difference) {
+  void add(const verify::Difference& difference, const LayoutDraw& from) {
+    if (difference.worst_gradient().gradient > gradient) draw = from;
     gradient = std::max(gradient, difference.worst_gradient().gradient);
     weight = std::max(weight, difference.worst_weight().weight);
     loss = std::max(loss, difference.loss);
@@ -74,7 +76,7 @@ class Tally {
     for (const std::string& feature : testing::features_of(draw)) ++features_[feature];
     bool agrees = true;
     for (const verify::Verdict& verdict : verdicts) {
-      worst_[name_of(verdict.precision)].add(verdict.difference);
+      worst_[name_of(verdict.precision)].add(verdict.difference, draw);
       agrees = agrees && verdict.disagreements.empty();
     }
     return agrees;
@@ -84,8 +86,10 @@ class Tally {
     for (const auto& [feature, count] : features_) std::cout << fmt::format("{:5} {}\n", count, feature);
     for (const auto& [precision, worst] : worst_)
       std::cout << fmt::format(
-          "{} of {} draws: largest error of gradients {:.1e}, weights {:.1e}, loss {:.1e}, norm {:.1e}\n",
-          precision, worst.num_draws, worst.gradient, worst.weight, worst.loss, worst.grad_norm);
+          "{} of {} draws: largest error of gradients {:.1e}, weights {:.1e}, loss {:.1e}, norm {:.1e}; "
+          "furthest TRIREME_LAYOUT='{}'\n",
+          precision, worst.num_draws, worst.gradient, worst.weight, worst.loss, worst.grad_norm,
+          testing::to_text(worst.draw));
   }
 
  private:
