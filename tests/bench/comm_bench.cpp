@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <mpi.h>
+#include <omp.h>
 #include <stdlib.h>
 
 #include <algorithm>
@@ -155,6 +156,7 @@ nlohmann::json conditions(const comm::MpiRuntime& runtime) {
 int main(int argc, char** argv) {
   using namespace trireme;
   comm::MpiRuntime runtime;
+  omp_set_num_threads(std::max(1, omp_get_num_procs() / runtime.size()));  // as a run on one host does
   const int pairs = argc > 1 ? std::stoi(argv[1]) : 10;
   const std::string word = argc > 2 ? argv[2] : "";
   nlohmann::json result = {{"pairs", pairs}, {"before", conditions(runtime)}};

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times one global batch on two ranks of one thread, divided by data, tensor and pipeline, against one rank of two threads.
 
-All sides are alive and take steps in turn, as in compare.py. A ratio is one rank's median time over the layout's: 1 is as
-fast. Beside it stands where each rank's time goes: kernels, waits by group of ranks (the rank's share of the sums is in
+A layout and one rank are alive together and take steps in turn, as in compare.py. A ratio is one rank's median time over
+the layout's: 1 is as fast. Beside it stands where each rank's time goes: kernels, waits by group of ranks (the rank's share of the sums is in
 them), and the rest, which is the engine's. Build bench_step first: ninja -C build/release bench_step.
 """
 import argparse
@@ -12,8 +12,9 @@ import statistics
 import compare
 
 # (name, ranks, threads a rank, options); a micro-batch is the global batch over data ranks and micro-batches.
+ONE_RANK = ("1 rank x 2 threads", 1, 2, {})
 LAYOUTS = [
-    ("1 rank x 2 threads", 1, 2, {}),
+    ("1 rank x 2, 8 micro-batches", 1, 2, {"micro-batches": 8}),
     ("data 2", 2, 1, {}),
     ("data 2, ZeRO-1", 2, 1, {"zero": 1}),
     ("tensor 2", 2, 1, {"tensor": 2}),
@@ -43,41 +44,49 @@ def shares(breakdown):
     return {"kernels": kernels, "waits": waits, "engine": 1 - kernels - sum(waits.values())}
 
 
+def alternate(sides, pairs):
+    """Seconds of every counted step, by side."""
+    seconds = [[] for _ in sides]
+    for turn in range(compare.WARM_UP_STEPS + pairs):
+        for index in [0, 1] if turn % 2 == 0 else [1, 0]:
+            elapsed, _ = sides[index].step()
+            if turn >= compare.WARM_UP_STEPS:
+                seconds[index].append(elapsed)
+    return seconds
+
+
 def measure(args, workload, dtype):
     model, global_batch, length = workload
-    layouts = [layout for layout in LAYOUTS if args.only in layout[0] or layout is LAYOUTS[0]]
-    sides = [start(args, layout, model, global_batch, length, dtype) for layout in layouts]
-    seconds = {side.name: [] for side in sides}
-    for turn in range(compare.WARM_UP_STEPS + args.pairs):
-        for side in sides[turn % len(sides):] + sides[: turn % len(sides)]:
-            elapsed, _ = side.step()
-            if turn >= compare.WARM_UP_STEPS:
-                seconds[side.name].append(elapsed)
-    reports = {side.name: side.quit() for side in sides}
-    first = seconds[LAYOUTS[0][0]]
+    print(f"\n{model}, global batch {global_batch} x {length}, {dtype}")
     row = {"model": model, "global_batch": global_batch, "length": length, "dtype": dtype, "pairs": args.pairs, "layouts": {}}
-    for name, times in seconds.items():
-        row["layouts"][name] = {
-            "ratio_median": statistics.median(first) / statistics.median(times),
-            "ratio_best": min(first) / min(times),
+    for layout in LAYOUTS:
+        if args.only not in layout[0]:
+            continue
+        sides = [start(args, chosen, model, global_batch, length, dtype) for chosen in (ONE_RANK, layout)]
+        one, times = alternate(sides, args.pairs)
+        reports = [side.quit() for side in sides]
+        row["layouts"][layout[0]] = {
+            "ratio_median": statistics.median(one) / statistics.median(times),
+            "ratio_best": min(one) / min(times),
             "median_tokens_per_second": global_batch * length / statistics.median(times),
-            "peak_bytes_of_a_rank": reports[name]["peak_bytes"],
-            "ranks": [shares(breakdown) for breakdown in reports[name]["breakdowns"]],
-            "breakdowns": reports[name]["breakdowns"],
+            "peak_bytes_of_a_rank": reports[1]["peak_bytes"],
+            "one_rank": shares(reports[0]["breakdown"]),
+            "ranks": [shares(breakdown) for breakdown in reports[1]["breakdowns"]],
+            "breakdowns": reports[1]["breakdowns"],
             "seconds": times,
+            "seconds_of_one_rank": one,
         }
+        print_layout(layout[0], row["layouts"][layout[0]])
     return row
 
 
-def print_row(row):
-    print(f"\n{row['model']}, global batch {row['global_batch']} x {row['length']}, {row['dtype']}")
-    for name, layout in row["layouts"].items():
-        print(f"  {name:28} {layout['ratio_median']:.2f}x (best {layout['ratio_best']:.2f}x)"
+def print_layout(name, layout):
+    print(f"  {name:28} {layout['ratio_median']:.2f}x (best {layout['ratio_best']:.2f}x)"
               f"  {layout['median_tokens_per_second']:7.0f} tok/s  {layout['peak_bytes_of_a_rank'] / 2**30:.2f} GiB a rank")
-        for rank, share in enumerate(layout["ranks"]):
-            waits = ", ".join(f"{group} {100 * value:.1f} %" for group, value in share["waits"].items() if value > 5e-4)
-            print(f"      rank {rank}: kernels {100 * share['kernels']:.1f} %, engine {100 * share['engine']:.2f} %"
-                  + (f", waits: {waits}" if waits else ""))
+    for rank, share in enumerate(layout["ranks"]):
+        waits = ", ".join(f"{group} {100 * value:.1f} %" for group, value in share["waits"].items() if value > 5e-4)
+        print(f"      rank {rank}: kernels {100 * share['kernels']:.1f} %, engine {100 * share['engine']:.2f} %"
+              + (f", waits: {waits}" if waits else ""), flush=True)
 
 
 def main():
@@ -86,7 +95,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--dtypes", default="fp32,bf16")
     parser.add_argument("--models", default="", help="substring of the models to run")
-    parser.add_argument("--only", default="", help="substring of the layouts to run beside one rank")
+    parser.add_argument("--only", default="", help="substring of the layouts to run against one rank")
     parser.add_argument("--smoke", action="store_true", help="a tiny model: does everything run?")
     parser.add_argument("--json", help="where to write the results")
     args = parser.parse_args()
@@ -97,7 +106,6 @@ def main():
             if args.models not in workload[0]:
                 continue
             results["rows"].append(measure(args, workload, dtype))
-            print_row(results["rows"][-1])
             if args.json:
                 with open(args.json, "w", encoding="utf-8") as file:
                     json.dump(results, file, indent=1)

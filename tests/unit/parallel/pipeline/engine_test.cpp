@@ -44,8 +44,10 @@ RankOptions options_of(const Layout& layout, int64_t num_micro_batches) {
   return options;
 }
 
-/// Wide enough for activations to outweigh everything else.
+/// Wide and deep enough for what the layers keep to outweigh everything else: a message that its receiver has
+/// not taken yet counts as an activation too, and how many there are depends on the ranks' pace.
 RankOptions wide(RankOptions options) {
+  options.model.num_layers = 16;
   options.model.hidden_size = 64;
   options.model.ffn_hidden_size = 256;
   options.model.kv_channels = 32;
