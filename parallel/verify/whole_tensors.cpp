@@ -147,7 +147,7 @@ WholeTensors::Values WholeTensors::gather(const Message& mine, const char* what)
   std::vector<Assembly> tensors(shapes_.begin(), shapes_.end());
   for (size_t rank = 0; rank < parts.size(); ++rank) {
     Message message(parts[rank].size() / sizeof(double));
-    std::memcpy(message.data(), parts[rank].data(), parts[rank].size());
+    std::copy(parts[rank].begin(), parts[rank].end(), reinterpret_cast<char*>(message.data()));
     const double* const end = message.data() + message.size();
     for (const double* next = message.data(); next != end;) {
       const auto number = static_cast<size_t>(*next++);
