@@ -82,6 +82,17 @@ void rename_to_new(const std::string& from, const std::string& to) {
   if (parent_directory(from) != parent_directory(to)) sync_directory(parent_directory(from));
 }
 
+void exchange_directories(const std::string& a, const std::string& b) {
+  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
+    throw_errno("exchange '" + a + "' with", b, errno);
+  sync_directory(parent_directory(b));
+  if (parent_directory(a) != parent_directory(b)) sync_directory(parent_directory(a));
+}
+
+void link_file(const std::string& from, const std::string& to) {
+  if (::link(from.c_str(), to.c_str()) != 0) throw_errno("link '" + from + "' to", to, errno);
+}
+
 TemporaryDirectory::TemporaryDirectory(std::string path) : path_(std::move(path)) {
   make_directory(path_);
 }

@@ -23,6 +23,11 @@ int64_t free_bytes(const std::string& path);
 /// an atomically written directory. On file systems without RENAME_NOREPLACE the caller's lock protects the
 /// moment between the check and the rename.
 void rename_to_new(const std::string& from, const std::string& to);
+/// Makes two directories of one file system change names in one call, and that last. IoError where the file
+/// system cannot: then nothing has changed.
+void exchange_directories(const std::string& a, const std::string& b);
+/// A second name for a file; it must not exist yet.
+void link_file(const std::string& from, const std::string& to);
 
 /// A directory that removes itself unless it was committed: what is in it is never seen half-written.
 class TemporaryDirectory {

@@ -114,6 +114,15 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
   return bytes;
 }
 
+bool is_plain_name(const std::string& name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
 void write_new_file(const std::string& path, const std::string& bytes) {
   File file = File::create(path);
   file.write_at(0, bytes_of(bytes));

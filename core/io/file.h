@@ -40,6 +40,9 @@ std::string read_file(const std::string& path, int64_t max_bytes);
 /// A new file that lasts: written, fsynced, closed.
 void write_new_file(const std::string& path, const std::string& bytes);
 
+/// Whether `name` is a file name without folders: letters, digits, '.', '_', '-', not starting with '.'.
+bool is_plain_name(const std::string& name);
+
 /// Throws IoError: "cannot <action> '<path>': <text of error> (errno <error>)".
 [[noreturn]] void throw_errno(const std::string& action, const std::string& path, int error,
                               ExitCode exit_code = ExitCode::kInputOutput);

@@ -2,53 +2,21 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <set>
-
 #include "core/base/error.h"
 
 namespace trireme::checkpoint {
 namespace {
 
-constexpr int kDeepest = 32;
 constexpr size_t kMostDimensions = 8;
 
 }  // namespace
 
 nlohmann::json parse_strict_json(const std::string& text, const std::string& where) {
-  using Event = nlohmann::json::parse_event_t;
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, Event event, nlohmann::json& parsed) {
-    if (depth > kDeepest) throw CheckpointError(fmt::format("'{}' nests deeper than {}", where, kDeepest));
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
-      throw CheckpointError(fmt::format("'{}' has the key {} twice", where, parsed.dump(-1, ' ', true)));
-    return true;
-  };
   try {
-    nlohmann::json parsed = nlohmann::json::parse(text, watch);
-    if (!parsed.is_object()) throw CheckpointError(fmt::format("'{}' is not a JSON object", where));
-    return parsed;
-  } catch (const nlohmann::json::exception& error) {
-    throw CheckpointError(fmt::format("'{}' is not valid JSON: {}", where, printable(error.what())));
+    return trireme::parse_strict_json(text, where);
+  } catch (const DataError& error) {
+    throw CheckpointError(error.what());
   }
-}
-
-bool is_plain_name(const std::string& name) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  };
-  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
-         std::all_of(name.begin(), name.end(), allowed);
-}
-
-std::string printable(std::string_view text) {
-  std::string result;
-  for (const char c : text)
-    result += c >= ' ' && c <= '~' ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
-  return result;
 }
 
 void JsonReader::fail(const std::string& expected) const {

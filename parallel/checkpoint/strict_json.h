@@ -1,19 +1,19 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "core/base/strict_json.h"
+#include "core/io/file.h"
 #include "core/tensor/shape.h"
 
 namespace trireme::checkpoint {
 
-/// Parses untrusted JSON: an object, no key twice in one object, nesting of at most 32. CheckpointError
-/// naming `where` otherwise.
-nlohmann::json parse_strict_json(const std::string& text, const std::string& where);
+using io::is_plain_name;
 
-/// Text from a file, fit for a message: all but printable ASCII as \xNN.
-std::string printable(std::string_view text);
+/// trireme::parse_strict_json with CheckpointError.
+nlohmann::json parse_strict_json(const std::string& text, const std::string& where);
 
 /// Typed members of an untrusted object. Errors: CheckpointError with the path of the member.
 class JsonReader {
@@ -40,8 +40,5 @@ class JsonReader {
   const nlohmann::json& value_;
   std::string path_;
 };
-
-/// Whether `name` is a file name without folders: letters, digits, '.', '_', '-', not starting with '.'.
-bool is_plain_name(const std::string& name);
 
 }  // namespace trireme::checkpoint
