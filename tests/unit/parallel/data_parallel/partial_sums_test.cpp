@@ -47,10 +47,10 @@ ParallelConfig config_of(int64_t tensor, int64_t pipeline) {
 class Holder {
  public:
   Holder(Communicator& world, const ParallelConfig& config, int64_t zero_stage)
-      : mesh(world, config), parameters_(mesh) {
+      : mesh(world, config), parameters(mesh) {
     PrecisionConfig precision;
     precision.dtype = Precision::kFp64;
-    const ParameterLayout layout(parameters_.forward_order(), precision);
+    const ParameterLayout layout(parameters.forward_order(), precision);
     const auto plan = plan_buckets(layout, 2000);
     store = std::make_unique<ParameterStore>(
         context, layout, owned_ranges(plan, mesh.data().rank(), mesh.data().size(), zero_stage),
@@ -90,11 +90,9 @@ class Holder {
 
   Context context;
   Mesh mesh;
+  SharedParameters parameters;
   std::unique_ptr<ParameterStore> store;
   std::unique_ptr<GradientBuckets> buckets;
-
- private:
-  SharedParameters parameters_;
 };
 
 /// All summands of every number of the model, from all ranks.
