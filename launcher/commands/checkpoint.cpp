@@ -1,4 +1,4 @@
-// `trireme checkpoint list|inspect|verify`
+// `trireme checkpoint list|inspect|verify|diff|export|import|repair-index`
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,10 +9,12 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "launcher/commands/checkpoint_commands.h"
 #include "launcher/commands/commands.h"
-#include "launcher/commands/trained_model.h"
 #include "parallel/checkpoint/inspection.h"
 #include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/repair_index.h"
+#include "parallel/checkpoint/step_difference.h"
 
 namespace trireme {
 namespace {
@@ -117,10 +119,52 @@ ExitCode verify(const std::string& path) {
   return exit_code;
 }
 
+/// A line for what differs; nothing for what is equal.
+std::string line_of(const TensorDifference& difference) {
+  const std::string name = difference.role + " " + difference.name;
+  if (!difference.mismatch.empty()) return fmt::format("{}: {}\n", name, difference.mismatch);
+  if (difference.dtypes.empty() && difference.num_equal == difference.num_elements) return "";
+  return fmt::format("{}: {}{} of {} values equal, largest difference {:.3g}, {:.3g} of the largest value\n",
+                     name, difference.dtypes.empty() ? "" : difference.dtypes + ", ", difference.num_equal,
+                     difference.num_elements, difference.max_absolute, difference.max_relative());
+}
+
+ExitCode diff(const std::string& first, const std::string& second, double tolerance) {
+  const std::string a = find_step(first), b = find_step(second);
+  const std::vector<TensorDifference> differences = compare_steps(a, b);
+  size_t num_equal = 0, num_within = 0;
+  for (const TensorDifference& difference : differences) {
+    const std::string line = line_of(difference);
+    if (line.empty()) ++num_equal;
+    if (difference.within(tolerance)) ++num_within;
+    std::cout << line;
+  }
+  std::cout << fmt::format("{} and {}: {} of {} tensors equal", a, b, num_equal, differences.size());
+  if (tolerance > 0) std::cout << fmt::format(", {} within {:g}", num_within, tolerance);
+  std::cout << '\n';
+  return num_within == differences.size() ? ExitCode::kOk : ExitCode::kRanksDisagree;
+}
+
+ExitCode repair(const std::string& step) {
+  switch (repair_index(step)) {
+    case IndexRepair::kSound:
+      std::cout << step << ": index.h5 is sound, nothing was written\n";
+      break;
+    case IndexRepair::kRebuilt:
+      std::cout << step << ": index.h5 was made again\n";
+      break;
+    case IndexRepair::kRebuiltWithManifest:
+      std::cout << step << ": index.h5 was made again, with another digest in manifest.json\n";
+      break;
+  }
+  return ExitCode::kOk;
+}
+
 }  // namespace
 
 void add_checkpoint(CLI::App& app, CommandAction& action) {
-  CLI::App& command = *app.add_subcommand("checkpoint", "List, inspect and verify checkpoints");
+  CLI::App& command =
+      *app.add_subcommand("checkpoint", "List, inspect, verify, compare, convert and repair checkpoints");
   command.require_subcommand(1);
   const auto path = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
@@ -139,6 +183,53 @@ void add_checkpoint(CLI::App& app, CommandAction& action) {
       *command.add_subcommand("verify", "Read every byte and check every digest; exit code 65 on damage");
   verifying.add_option("PATH", *path, "A step directory, or a directory of steps")->required();
   verifying.callback([&action, path] { action = [path] { return verify(*path); }; });
+
+  CLI::App& comparing = *command.add_subcommand(
+      "diff", "Compare two steps tensor by tensor, whatever their layouts; exit code 76 where they differ");
+  const auto other = std::make_shared<std::string>();
+  const auto tolerance = std::make_shared<double>(0);
+  comparing.add_option("A", *path, "A step directory, or a run's output directory: its newest")->required();
+  comparing.add_option("B", *other, "The same")->required();
+  comparing
+      .add_option("--tolerance", *tolerance,
+                  "Largest difference of a tensor that counts as none, as a part of its largest value")
+      ->check(CLI::Range(0.0, 1.0));
+  comparing.callback(
+      [&action, path, other, tolerance] { action = [=] { return diff(*path, *other, *tolerance); }; });
+
+  CLI::App& exporting = *command.add_subcommand("export", "Write a model for Hugging Face Transformers");
+  exporting.footer(
+      "GPT-2 and Llama; transformers.AutoModelForCausalLM.from_pretrained(FOLDER) loads it.\n\n"
+      "  trireme checkpoint export runs/book --output book-hf --dtype bf16");
+  const auto exported = std::make_shared<ExportOptions>();
+  exporting.add_option("STEP", exported->step, "A step directory, or a run's output directory: its newest")
+      ->required();
+  exporting.add_option("--output", exported->output, "Folder to make")->required()->type_name("FOLDER");
+  exporting.add_option("--dtype", exported->dtype, "Type of the weights; the run's where it is not given")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
+  exporting.add_option("--max-file-bytes", exported->max_file_bytes, "More go into several files")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  exporting.callback([&action, exported] { action = [=] { return export_checkpoint(*exported); }; });
+
+  CLI::App& importing = *command.add_subcommand(
+      "import", "Make a run's output folder from a model of Hugging Face Transformers");
+  importing.footer(
+      "GPT-2 and Llama, as save_pretrained() writes them. The new folder holds checkpoints/step-00000000 "
+      "(weights "
+      "alone),\nmodel.yaml (to include in a run file) and config.yaml.\n\n"
+      "  trireme checkpoint import gpt2-hf --output runs/gpt2\n"
+      "  trireme generate runs/gpt2 --prompt 'Once upon'\n"
+      "  trireme train tune.yaml --set training.initialize_from=runs/gpt2");
+  const auto imported = std::make_shared<ImportOptions>();
+  importing.add_option("FOLDER", imported->input, "config.json, *.safetensors, tokenizer.json")->required();
+  importing.add_option("--output", imported->output, "Folder to make")->required()->type_name("FOLDER");
+  importing.callback([&action, imported] { action = [=] { return import_checkpoint(*imported); }; });
+
+  CLI::App& repairing =
+      *command.add_subcommand("repair-index", "Make index.h5 of a step again, from its manifest");
+  repairing.add_option("STEP", *path, "A step directory")->required();
+  repairing.callback([&action, path] { action = [path] { return repair(*path); }; });
 }
 
 }  // namespace trireme

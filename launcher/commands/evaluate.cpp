@@ -17,6 +17,7 @@
 #include "launcher/train/instruction_set.h"
 #include "launcher/train/rank_placement.h"
 #include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/checkpoint/inspection.h"
 #include "parallel/mesh/mesh.h"
 
 namespace trireme {

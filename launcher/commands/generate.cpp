@@ -14,6 +14,7 @@
 #include "launcher/commands/usage.h"
 #include "launcher/config/load.h"
 #include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/checkpoint/inspection.h"
 
 namespace trireme {
 namespace {

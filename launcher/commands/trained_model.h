@@ -13,10 +13,6 @@ namespace trireme {
 /// RUN as commands take it: a run file, or the output folder of a run (then its config.yaml).
 RunConfig load_run(const std::string& run, const std::vector<std::string>& overrides = {});
 
-/// The step folder that `path` means: itself, or the newest step below it (a run's output folder or its
-/// `checkpoints`). Throws CheckpointError (exit 65) where there is none.
-std::string find_step(const std::string& path);
-
 /// A model with the weights of a checkpoint, on this rank's context.
 struct TrainedModel {
   TrainedModel(Context& context, const RunConfig& config, const std::string& step_directory);

@@ -1,7 +1,7 @@
 # Bash completion of trireme: commands, options, files, and the keys of --set.
 
 _trireme_words() { # what `trireme WORDS... --help` lists: names of commands and options
-  "${COMP_WORDS[0]}" "$@" --help 2>/dev/null | sed -n 's/^  \(-[^ ]*\|[a-z][a-z]*\)  *.*/\1/p' | tr ',' '\n'
+  "${COMP_WORDS[0]}" "$@" --help 2>/dev/null | sed -n 's/^  \(-[^ ]*\|[a-z][a-z-]*\)  *.*/\1/p' | tr ',' '\n'
 }
 
 _trireme() {
@@ -12,7 +12,7 @@ _trireme() {
 
   # Words up to the cursor that are commands: at most two.
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    if [[ ! "$word" =~ ^[a-z]+$ ]] || ((${#commands[@]} == 2)); then
+    if [[ ! "$word" =~ ^[a-z][a-z-]*$ ]] || ((${#commands[@]} == 2)); then
       break
     fi
     commands+=("$word")

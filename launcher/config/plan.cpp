@@ -127,6 +127,27 @@ void check_resume(const TrainingConfig& training, ConfigProblems& problems) {
                  *newest);
 }
 
+void check_initialize(const TrainingConfig& training, ConfigProblems& problems) {
+  const std::string& from = training.initialize_from;
+  if (from.empty()) {
+    if (!training.initialize_only.empty())
+      problems.add(
+          "training.initialize_only: given patterns, expected none without training.initialize_from");
+    return;
+  }
+  if (training.resume != "auto" && training.resume != "never")
+    problems.add("training.initialize_from: given {}, expected nothing with training.resume: {}", from,
+                 training.resume);
+  if (fs::exists(from + "/manifest.json")) return;
+  const std::string steps = fs::is_directory(from + "/checkpoints") ? from + "/checkpoints" : from;
+  if (!fs::is_directory(steps) || !newest_checkpoint(steps))
+    problems.add(
+        "training.initialize_from: given {}, expected a step folder, or the output folder of a run or an "
+        "import "
+        "with a checkpoint in it",
+        from);
+}
+
 /// The tokenizer of the data, or null where there is none.
 std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data) {
   if (!data.tokenizer_path.empty()) return load_tokenizer(data.tokenizer_path);
@@ -146,6 +167,7 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   check_recompute(config, problems);
   check_data(config.data, problems);
   check_resume(config.training, problems);
+  check_initialize(config.training, problems);
 
   int64_t vocab_size = config.model.vocab_size;
   if (const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(config.data)) {

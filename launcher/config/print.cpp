@@ -86,9 +86,10 @@ json schema_of(const FieldEntry& entry) {
 
 }  // namespace
 
-std::string to_yaml(const RunConfig& config, bool comments) {
+std::string to_yaml(const RunConfig& config, bool comments, const std::string& only) {
   std::string text, section;
   for (const FieldEntry& entry : list_fields(config)) {
+    if (!only.empty() && entry.section != only) continue;
     if (entry.section != section) {
       section = entry.section;
       text += section + ":\n";

@@ -6,8 +6,10 @@
 
 namespace trireme {
 
-/// A run file that says every value; loading it gives `config` again. `comments` adds each field's help.
-std::string to_yaml(const RunConfig& config, bool comments = false);
+/// A run file that says every value; loading it gives `config` again. `comments` adds each field's help;
+/// `only`: a section alone, for including; empty:
+/// all.
+std::string to_yaml(const RunConfig& config, bool comments = false, const std::string& only = "");
 
 /// One line of JSON with sorted keys: equal configurations give equal bytes. Used in checkpoints.
 std::string to_canonical_json(const RunConfig& config);

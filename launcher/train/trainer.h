@@ -41,6 +41,7 @@ class Trainer {
   void open_data();
   void build_model();
   void restore();
+  void initialize(const TrainingState& fresh);
   void start_data();
   void start_outputs();
   void measure_peak();
@@ -71,6 +72,7 @@ class Trainer {
   std::unique_ptr<Prefetcher> prefetcher_;
   std::unique_ptr<Telemetry> telemetry_;  ///< rank 0
   TrainingState state_;
+  std::string initialized_from_;   ///< step folder; empty: nothing
   int64_t num_steps_ = 0;          ///< of this process
   double total_peak_tflops_ = 0;   ///< of all ranks; 0: unknown
   double checkpoint_seconds_ = 0;  ///< spent saving since the last step's report

@@ -15,6 +15,9 @@
 #include "launcher/train/peak.h"
 #include "launcher/train/run_state.h"
 #include "launcher/train/trainer.h"
+#include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/initial_weights.h"
+#include "parallel/checkpoint/inspection.h"
 #include "parallel/step/layout.h"
 
 namespace trireme {
@@ -75,7 +78,22 @@ void Trainer::restore() {
     state_.samples = restored->samples;
     state_.parent_run_id = restored->run_id;
     rank_->step().restore(LossScaler::from_json(config_.precision, restored->loss_scaler_json));
+  } else if (!config_.training.initialize_from.empty()) {
+    initialize(fresh);
   }
+}
+
+void Trainer::initialize(const TrainingState& fresh) {
+  InitialWeights weights;
+  weights.only = config_.training.initialize_only;
+  weights.buffer_bytes = config_.checkpoint.restore_buffer_bytes;
+  // Rank 0 chooses the step, so that all ranks take the same.
+  weights.step_directory =
+      checkpoint::agree(world_, [&] {
+        return world_.rank() == 0 ? find_step(config_.training.initialize_from) : std::string();
+      }).front();
+  state_.parent_run_id = initialize_weights(context_, world_, weights, fresh, rank_->store()).run_id;
+  initialized_from_ = weights.step_directory;
 }
 
 void Trainer::start_data() {
@@ -136,7 +154,8 @@ void Trainer::print_start() {
     say(fmt::format("peak: {:.3f} TFLOP/s over all ranks ({}), the base of MFU", total_peak_tflops_,
                     config_.training.peak_tflops > 0 ? "stated" : "measured"));
   say(state_.step > 0 ? fmt::format("resumed from the checkpoint of step {}", state_.step)
-                      : std::string("starts at step 0"));
+                      : "starts at step 0" +
+                            (initialized_from_.empty() ? "" : " with the weights of " + initialized_from_));
   say(fmt::format("output: {}", config_.training.output_dir));
 }
 

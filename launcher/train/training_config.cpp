@@ -48,6 +48,17 @@ void TrainingConfig::fields(FieldVisitor& visitor) {
                  "auto: go on from the newest checkpoint in output_dir; never; or the path of a "
                  "checkpoint's step folder."},
                 resume);
+  visitor.visit(
+      {"initialize_from",
+       "A checkpoint's step folder, or the output folder of a run or an import (then the newest step), whose "
+       "weights a new run begins with, at step 0 with a fresh optimizer; empty: none. A run that has a "
+       "checkpoint of its own goes on from that."},
+      initialize_from);
+  visitor.visit(
+      {"initialize_only",
+       "Shell patterns of the names of weights that initialize_from takes, such as layers.*; others keep "
+       "their initial values and the models may differ. Empty: all, and the models must be the same."},
+      initialize_only);
   visitor.visit({"num_threads", "OpenMP threads of a rank; 0: the host's cores divided by its ranks.",
                  "threads", 0, 1024},
                 num_threads);

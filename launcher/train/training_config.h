@@ -20,8 +20,10 @@ struct TrainingConfig {
   int64_t timeline_step = 3;         ///< of the process, whose timeline is drawn; 0: none
   std::string output_dir;            ///< empty: runs/<name of the run file>
   std::string resume = "auto";       ///< auto | never | PATH of a step directory
-  int64_t num_threads = 0;           ///< OpenMP threads a rank; 0: this host's cores / its ranks
-  double peak_tflops = 0;            ///< a rank's peak for MFU; 0: measured at start
+  std::string initialize_from;  ///< PATH of a step or run whose weights a new run begins with; empty: none
+  std::vector<std::string> initialize_only;  ///< patterns of names; empty: all
+  int64_t num_threads = 0;                   ///< OpenMP threads a rank; 0: this host's cores / its ranks
+  double peak_tflops = 0;                    ///< a rank's peak for MFU; 0: measured at start
   bool tensorboard = true;
 
   RecomputeOptions recompute() const { return {recompute_granularity, recompute_num_layers}; }

@@ -18,6 +18,12 @@ void CheckpointConfig::fields(FieldVisitor& visitor) {
   visitor.visit({.name = "allow_data_change",
                  .help = "Allow a run to be restored with another data set, blend or seed."},
                 allow_data_change);
+  visitor.visit(
+      {"restore_buffer_bytes",
+       "Memory that a rank may take to read a checkpoint, beside what it reads into; each 64 MiB is a "
+       "thread that reads, up to 4.",
+       "bytes", 1 << 24, 1e15},
+      restore_buffer_bytes);
 }
 
 }  // namespace trireme

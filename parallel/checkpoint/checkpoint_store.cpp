@@ -15,7 +15,6 @@
 #include "core/io/directory.h"
 #include "core/io/directory_lock.h"
 #include "parallel/checkpoint/agreement.h"
-#include "parallel/checkpoint/compatibility.h"
 #include "parallel/checkpoint/logical_tensors.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/replica_check.h"
@@ -25,7 +24,6 @@
 #include "parallel/checkpoint/save_step.h"
 #include "parallel/checkpoint/step_directory.h"
 #include "parallel/checkpoint/strict_json.h"
-#include "parallel/checkpoint/tensor_reader.h"
 
 namespace trireme {
 
@@ -64,7 +62,7 @@ struct CheckpointStore::Impl {
   void make_plan(const std::vector<HeldTensor>& held);
   RestoreResult restore(const std::string& step_directory, const TrainingState& expected,
                         const std::vector<HeldTensor>& targets) {
-    return restore_step(world, step_directory, expected, config.allow_data_change, plan.tensors, targets);
+    return restore_step(world, step_directory, expected, config, plan, targets);
   }
 };
 
@@ -183,15 +181,6 @@ std::optional<std::string> newest_checkpoint(const std::string& directory) {
     }
   }
   return std::nullopt;
-}
-
-void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters) {
-  const TraceSpan span(context.trace, "checkpoint/restore");
-  const std::vector<HeldTensor> targets = held_tensors(parameters, {});
-  const Manifest manifest = load_manifest(step_directory);
-  refuse(step_directory, compare_tensors(manifest, logical_tensors({boxes_of(targets)}, {}), true));
-  read_tensors(step_directory, manifest, targets);
-  mark_changed(parameters);
 }
 
 }  // namespace trireme

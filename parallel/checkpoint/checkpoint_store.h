@@ -63,8 +63,4 @@ TrainingState read_training_state(const std::string& step_directory);
 /// The newest step directory whose manifest parses and whose files have their sizes, or nothing. Reads only.
 std::optional<std::string> newest_checkpoint(const std::string& directory);
 
-/// Reads the weights alone (masters and values, in the checkpoint's own precision), for evaluation and
-/// generation. Not collective; optimizer state is left out. Errors as CheckpointStore::restore.
-void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters);
-
 }  // namespace trireme

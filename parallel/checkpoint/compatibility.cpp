@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/base/error.h"
 
@@ -51,6 +53,52 @@ std::string batch_sizes(const std::string& config_text) {
   return sizes.dump();
 }
 
+std::string other_shape(const SavedTensor& saved, const LogicalTensor& wanted) {
+  return fmt::format("{} {} has shape {} in the checkpoint, {} in this run", saved.role, saved.name,
+                     trireme::to_string(saved.shape), trireme::to_string(wanted.global_shape));
+}
+
+/// Weights that are expected and missing, or of another shape (of the masters too).
+std::vector<std::string> missing_weights(const Manifest& manifest,
+                                         const std::vector<LogicalTensor>& expected) {
+  std::map<std::string, const LogicalTensor*> wanted;
+  for (const LogicalTensor& tensor : expected) wanted[tensor.name] = &tensor;
+  std::set<std::string> found;
+  std::vector<std::string> lines;
+  for (const SavedTensor& saved : manifest.tensors) {
+    const bool weight = saved.role == "model" || saved.role == "master";
+    if (!weight || !saved.tied_to.empty() || !wanted.contains(saved.name)) continue;
+    if (saved.role == "model") found.insert(saved.name);
+    if (saved.shape != wanted[saved.name]->global_shape)
+      lines.push_back(other_shape(saved, *wanted[saved.name]));
+  }
+  for (const LogicalTensor& tensor : expected)
+    if (!found.contains(tensor.name))
+      lines.push_back(fmt::format("model {} is missing in the checkpoint", tensor.name));
+  return lines;
+}
+
+std::vector<std::string> unexpected_weights(const Manifest& manifest,
+                                            const std::vector<LogicalTensor>& expected) {
+  std::set<std::string> names;
+  for (const LogicalTensor& tensor : expected) names.insert(tensor.name);
+  std::vector<std::string> lines;
+  for (const SavedTensor& saved : manifest.tensors)
+    if (saved.role == "model" && !names.contains(saved.name))
+      lines.push_back(fmt::format("model {} of the checkpoint is not in this run", saved.name));
+  return lines;
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
+/// Whether a difference of architectures leaves the function that the weights compute as it is.
+bool is_free_for_weights(const std::string& line) {
+  return line.starts_with("hidden_dropout:") || line.starts_with("attention_dropout:") ||
+         line.starts_with("init_method_std:");
+}
+
 void compare_optimizers(const TrainingState& saved, const TrainingState& expected, Differences& differences) {
   for (std::string& line : leaf_differences(saved.optimizer_json, expected.optimizer_json)) {
     auto& list = line.starts_with("optimizer:") ? differences.fatal : differences.told;
@@ -84,13 +132,12 @@ Differences compare_states(const TrainingState& saved, const TrainingState& expe
   return differences;
 }
 
-std::vector<std::string> compare_tensors(const Manifest& manifest, const std::vector<LogicalTensor>& expected,
-                                         bool weights_only) {
+std::vector<std::string> compare_tensors(const Manifest& manifest,
+                                         const std::vector<LogicalTensor>& expected) {
   std::vector<std::string> lines;
   std::map<std::pair<Role, std::string>, const SavedTensor*> saved;
   for (const SavedTensor& tensor : manifest.tensors)
-    if (tensor.tied_to.empty() && !(weights_only && tensor.role.starts_with("optimizer/")))
-      saved[{tensor.role, tensor.name}] = &tensor;
+    if (tensor.tied_to.empty()) saved[{tensor.role, tensor.name}] = &tensor;
   for (const LogicalTensor& wanted : expected) {
     const auto found = saved.find({wanted.role, wanted.name});
     const std::string name = wanted.role + " " + wanted.name;
@@ -99,9 +146,7 @@ std::vector<std::string> compare_tensors(const Manifest& manifest, const std::ve
       continue;
     }
     const SavedTensor& tensor = *found->second;
-    if (tensor.shape != wanted.global_shape)
-      lines.push_back(fmt::format("{} has shape {} in the checkpoint, {} in this run", name,
-                                  trireme::to_string(tensor.shape), trireme::to_string(wanted.global_shape)));
+    if (tensor.shape != wanted.global_shape) lines.push_back(other_shape(tensor, wanted));
     if (tensor.dtype != wanted.dtype)
       lines.push_back(fmt::format("{} is {} in the checkpoint, {} in this run", name, name_of(tensor.dtype),
                                   name_of(wanted.dtype)));
@@ -110,6 +155,43 @@ std::vector<std::string> compare_tensors(const Manifest& manifest, const std::ve
   for (const auto& [name, tensor] : saved)
     lines.push_back(fmt::format("{} {} of the checkpoint is not in this run", name.first, name.second));
   return lines;
+}
+
+std::vector<std::string> compare_weights(const Manifest& manifest,
+                                         const std::vector<LogicalTensor>& expected) {
+  std::vector<std::string> lines = missing_weights(manifest, expected);
+  for (std::string& line : unexpected_weights(manifest, expected)) lines.push_back(std::move(line));
+  return lines;
+}
+
+WeightsMatch match_weights(const Manifest& manifest, const TrainingState& expected_state,
+                           const std::vector<LogicalTensor>& expected, const std::vector<std::string>& only) {
+  WeightsMatch match;
+  for (const LogicalTensor& tensor : expected)
+    if (only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& pattern) {
+          return matches(pattern, tensor.name);
+        }))
+      match.taken.push_back(tensor);
+    else
+      match.left.push_back(tensor.name);
+  for (const std::string& pattern : only)
+    if (std::none_of(expected.begin(), expected.end(),
+                     [&](const LogicalTensor& tensor) { return matches(pattern, tensor.name); }))
+      match.fatal.push_back(
+          fmt::format("training.initialize_only: '{}' is the name of no weight of this model", pattern));
+  for (std::string& line : missing_weights(manifest, match.taken)) match.fatal.push_back(std::move(line));
+  auto& differing = only.empty() ? match.fatal : match.told;
+  if (only.empty())
+    for (std::string& line : unexpected_weights(manifest, expected)) match.fatal.push_back(std::move(line));
+  const TrainingState& saved = manifest.state;
+  for (std::string& line : leaf_differences(saved.architecture_json, expected_state.architecture_json)) {
+    auto& list = is_free_for_weights(line) ? match.told : differing;
+    list.push_back("model." + std::move(line));
+  }
+  if (!saved.tokenizer_hash.empty() && saved.tokenizer_hash != expected_state.tokenizer_hash)
+    differing.push_back(fmt::format("tokenizer: {} in the checkpoint, {} in this run",
+                                    quoted(saved.tokenizer_hash), quoted(expected_state.tokenizer_hash)));
+  return match;
 }
 
 void refuse(const std::string& step_directory, const std::vector<std::string>& differences) {

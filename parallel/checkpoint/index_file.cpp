@@ -33,7 +33,7 @@ std::vector<io::Hdf5Attribute> root_attributes(const Manifest& manifest) {
 
 }  // namespace
 
-SavedFile write_index(const std::string& directory, const Manifest& manifest) {
+std::string index_bytes(const Manifest& manifest) {
   std::vector<io::Hdf5Dataset> datasets;
   for (const SavedTensor& tensor : manifest.tensors) {
     const LogicalTensor logical{tensor.role, tensor.name, tensor.dtype, tensor.shape, tensor.parameter_group};
@@ -51,8 +51,13 @@ SavedFile write_index(const std::string& directory, const Manifest& manifest) {
   std::string bytes(static_cast<size_t>(skeleton.size), '\0');  // metadata only, so it is small
   for (const auto& extent : skeleton.metadata)
     std::memcpy(bytes.data() + extent.offset, extent.bytes.data(), extent.bytes.size());
+  return bytes;
+}
+
+SavedFile write_index(const std::string& directory, const Manifest& manifest) {
+  const std::string bytes = index_bytes(manifest);
   io::write_new_file(directory + "/" + kIndexName, bytes);
-  return {skeleton.size, io::digest_of(bytes)};
+  return {static_cast<int64_t>(bytes.size()), io::digest_of(bytes)};
 }
 
 }  // namespace trireme::checkpoint

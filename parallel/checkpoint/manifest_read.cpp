@@ -162,17 +162,26 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
   return manifest;
 }
 
-Manifest load_manifest(const std::string& step_directory) {
+Manifest read_manifest(const std::string& step_directory) {
   const std::string path = step_directory + "/" + kManifestName;
   Manifest manifest;
   try {
     manifest = parse_manifest(io::read_file(path, kLargestManifest), path);
-    const std::string name = step_directory_name(manifest.state.step);
-    const std::string actual =
-        std::filesystem::weakly_canonical(std::filesystem::path(step_directory)).filename().string();
-    if (actual != name)
-      throw CheckpointError(
-          fmt::format("'{}' is of step {}; its directory should be {}", path, manifest.state.step, name));
+  } catch (const IoError& error) {
+    throw CheckpointError(error.what());
+  }
+  const std::string name = step_directory_name(manifest.state.step);
+  const std::string actual =
+      std::filesystem::weakly_canonical(std::filesystem::path(step_directory)).filename().string();
+  if (actual != name)
+    throw CheckpointError(
+        fmt::format("'{}' is of step {}; its directory should be {}", path, manifest.state.step, name));
+  return manifest;
+}
+
+Manifest load_manifest(const std::string& step_directory) {
+  Manifest manifest = read_manifest(step_directory);
+  try {
     for (const auto& [file, expected] : manifest.files) {
       const int64_t size = io::File::open_to_read(step_directory + "/" + file).size();
       if (size != expected.size)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/base/error.h"
@@ -10,6 +11,7 @@
 #include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/compatibility.h"
 #include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/shared_reading.h"
 #include "parallel/checkpoint/tensor_reader.h"
 
 namespace trireme::checkpoint {
@@ -46,9 +48,16 @@ std::string join_damages(const std::vector<std::string>& answers) {
 /// The same on every rank, so that one speaks for all.
 void refuse_misfit(const std::string& step_directory, const Manifest& manifest, const TrainingState& expected,
                    bool allow_data_change, const std::vector<LogicalTensor>& tensors) {
+  const auto is_optimizer_state = [](const auto& tensor) { return tensor.role.starts_with("optimizer/"); };
+  if (std::any_of(tensors.begin(), tensors.end(), is_optimizer_state) &&
+      std::none_of(manifest.tensors.begin(), manifest.tensors.end(), is_optimizer_state))
+    throw CheckpointError(fmt::format(
+        "'{}' holds weights alone, no optimizer state: a run goes on from its own checkpoints, and "
+        "begins from these weights with training.initialize_from",
+        step_directory));
   const Differences differences = compare_states(manifest.state, expected, allow_data_change);
   refuse(step_directory, differences.fatal);
-  refuse(step_directory, compare_tensors(manifest, tensors, false));
+  refuse(step_directory, compare_tensors(manifest, tensors));
   for (const std::string& line : differences.told)
     log::warning("restoring '{}' with a difference: {}", step_directory, line);
 }
@@ -56,20 +65,27 @@ void refuse_misfit(const std::string& step_directory, const Manifest& manifest, 
 }  // namespace
 
 RestoreResult restore_step(Communicator& world, const std::string& step_directory,
-                           const TrainingState& expected, bool allow_data_change,
-                           const std::vector<LogicalTensor>& tensors,
-                           const std::vector<HeldTensor>& targets) {
+                           const TrainingState& expected, const CheckpointConfig& config,
+                           const SavePlan& plan, const std::vector<HeldTensor>& targets) {
   Manifest manifest;
-  std::string damage = join_damages(
+  RestoreResult result;
+  result.damage = join_damages(
       agree(world, [&] { return damage_of([&] { manifest = load_manifest(step_directory); }); }));
-  if (!damage.empty()) return {{}, damage};
+  if (!result.damage.empty()) return result;
   agree(world, [&] {
-    if (world.rank() == 0) refuse_misfit(step_directory, manifest, expected, allow_data_change, tensors);
+    if (world.rank() == 0)
+      refuse_misfit(step_directory, manifest, expected, config.allow_data_change, plan.tensors);
     return std::string();
   });
-  damage = join_damages(
-      agree(world, [&] { return damage_of([&] { read_tensors(step_directory, manifest, targets); }); }));
-  return {std::move(manifest.state), damage};
+  result.damage = join_damages(agree(world, [&] {
+    return damage_of([&] {
+      result.num_bytes_read = read_tensors(
+          step_directory, manifest, parts_to_read(plan, world.rank(), targets), config.restore_buffer_bytes);
+    });
+  }));
+  if (result.damage.empty()) share_parts(world, plan, targets, config.restore_buffer_bytes);
+  result.state = std::move(manifest.state);
+  return result;
 }
 
 }  // namespace trireme::checkpoint

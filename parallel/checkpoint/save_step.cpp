@@ -8,11 +8,10 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
-#include "core/io/digest.h"
 #include "core/io/directory.h"
 #include "core/io/file.h"
-#include "core/io/hdf5_skeleton.h"
 #include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/assemble_manifest.h"
 #include "parallel/checkpoint/fault.h"
 #include "parallel/checkpoint/index_file.h"
 #include "parallel/checkpoint/manifest.h"
@@ -39,27 +38,6 @@ std::unique_ptr<io::TemporaryDirectory> open_step(const SaveTarget& target, cons
                     "checkpoint.keep_last",
                     static_cast<double>(needed) / kGiB, target.directory, static_cast<double>(free) / kGiB));
   return std::make_unique<io::TemporaryDirectory>(temporary_path(target, state));
-}
-
-Manifest assemble(const TrainingState& state, const SavePlan& plan, const std::vector<ShardReport>& reports) {
-  Manifest manifest;
-  manifest.writer = "trireme " TRIREME_VERSION;
-  manifest.libraries = {{"hdf5", io::hdf5_version()}, {"xxhash", io::xxhash_version()}};
-  manifest.num_ranks = static_cast<int64_t>(reports.size());
-  manifest.state = state;
-  manifest.architecture_hash = io::digest_of(canonical_json(state.architecture_json));
-  for (const LogicalTensor& tensor : plan.tensors)
-    manifest.tensors.push_back(
-        {tensor.role, tensor.name, tensor.dtype, tensor.global_shape, tensor.parameter_group, "", {}});
-  for (size_t rank = 0; rank < reports.size(); ++rank) {
-    manifest.files[reports[rank].file] = reports[rank].written;
-    for (size_t i = 0; i < reports[rank].boxes.size(); ++i) {
-      SavedBox saved = reports[rank].boxes[i];
-      saved.file = reports[rank].file;
-      manifest.tensors[plan.ranks[rank][i].tensor].boxes.push_back(std::move(saved));
-    }
-  }
-  return manifest;
 }
 
 void commit(io::TemporaryDirectory& temporary, const SaveTarget& target, Manifest manifest) {
@@ -94,7 +72,7 @@ void save_step(Communicator& world, const SaveTarget& target, const TrainingStat
     if (rank != 0) return std::string();
     std::vector<ShardReport> reports;
     for (const std::string& text : written) reports.push_back(parse_shard_report(text));
-    commit(*temporary, target, assemble(state, plan, reports));
+    commit(*temporary, target, assemble_manifest(state, plan, reports));
     return std::string();
   });
   if (rank != 0) return;

@@ -39,6 +39,32 @@ std::vector<Box> difference(const Box& a, const Box& b) {
   return parts;
 }
 
+std::vector<Box> cut(const Box& box, int64_t max_elements) {
+  size_t dim = 0;
+  int64_t row = box.num_elements();  // elements that share the coordinates up to `dim`
+  while (dim < box.extent.size() && row > std::max<int64_t>(max_elements, 1)) row /= box.extent[dim++];
+  if (dim == 0) return {box};
+  // Parts are ranges of dimension dim - 1, at every place of the dimensions before it.
+  const size_t last = dim - 1;
+  const int64_t step = std::max<int64_t>(max_elements / row, 1);
+  std::vector<Box> parts;
+  Box part = box;
+  for (size_t before = 0; before < last; ++before) part.extent[before] = 1;
+  for (;;) {
+    for (int64_t begin = 0; begin < box.extent[last]; begin += step) {
+      part.offset[last] = box.offset[last] + begin;
+      part.extent[last] = std::min(step, box.extent[last] - begin);
+      parts.push_back(part);
+    }
+    size_t next = last;
+    while (next > 0 && ++part.offset[next - 1] == box.offset[next - 1] + box.extent[next - 1]) {
+      part.offset[next - 1] = box.offset[next - 1];
+      --next;
+    }
+    if (next == 0) return parts;
+  }
+}
+
 std::string to_string(const Box& box) {
   return fmt::format("{}+{}", fmt::join(box.offset, ","), fmt::join(box.extent, ","));
 }

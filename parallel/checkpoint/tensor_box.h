@@ -23,6 +23,9 @@ std::optional<Box> intersection(const Box& a, const Box& b);
 /// The parts of `a` that lie outside `b`, apart from each other. Cut dimension by dimension from the first,
 /// so that each lies in whole rows of `a`, or inside one, where `b` does.
 std::vector<Box> difference(const Box& a, const Box& b);
+/// A box in parts of at most `max_elements` (at least 1), in row-major order: each is a range of rows, or
+/// lies in one.
+std::vector<Box> cut(const Box& box, int64_t max_elements);
 /// "0,0+64,128": offset + extent; names a box's data set in a shard.
 std::string to_string(const Box& box);
 

@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <deque>
 #include <map>
+#include <mutex>
 #include <span>
 
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/base/parallel_tasks.h"
 #include "core/io/digest.h"
 #include "core/io/file.h"
 
@@ -18,6 +22,7 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 constexpr int64_t kLargestRead = int64_t{64} << 20;
+constexpr int64_t kMostThreads = 4;
 constexpr int64_t kLargestGap = int64_t{256} << 10;
 
 /// A block of a saved box, and whom it is for.
@@ -114,36 +119,74 @@ std::string damage_of(const std::string& path, const Manifest& manifest, const B
       block.file_end(), actual, expected);
 }
 
-/// Calls `use(block, its bytes)` for all blocks of one file, with few and large reads. Returns the bytes
-/// read.
-template <class Use>
-int64_t read_blocks(const io::File& file, std::vector<Block>& blocks, const Use& use) {
+/// A range of a file that is read at once, and the blocks in it.
+struct Read {
+  const io::File* file = nullptr;
+  std::span<const Block> blocks;  ///< ascending
+  int64_t end = 0;                ///< of the last byte
+
+  int64_t begin() const { return blocks.front().file_begin(); }
+};
+
+/// Few and large reads that hold all blocks of one file, which it sorts.
+void add_reads(std::vector<Read>& reads, const io::File& file, std::vector<Block>& blocks,
+               int64_t largest_read) {
   std::sort(blocks.begin(), blocks.end(),
             [](const Block& a, const Block& b) { return a.file_begin() < b.file_begin(); });
-  std::vector<std::byte> buffer;
-  int64_t num_bytes = 0;
   for (size_t first = 0, next = 0; first < blocks.size(); first = next) {
     const int64_t begin = blocks[first].file_begin();
     int64_t end = blocks[first].file_end();
     for (next = first + 1; next < blocks.size(); ++next) {
-      if (blocks[next].file_begin() - end > kLargestGap || blocks[next].file_end() - begin > kLargestRead)
+      if (blocks[next].file_begin() - end > kLargestGap || blocks[next].file_end() - begin > largest_read)
         break;
       end = std::max(end, blocks[next].file_end());
     }
-    buffer.resize(static_cast<size_t>(end - begin));
-    file.read_at(begin, buffer);
-    num_bytes += end - begin;
-    for (size_t i = first; i < next; ++i)
-      use(blocks[i], Bytes(buffer).subspan(static_cast<size_t>(blocks[i].file_begin() - begin),
-                                           static_cast<size_t>(blocks[i].num_bytes)));
+    reads.push_back({&file, std::span(blocks).subspan(first, next - first), end});
   }
+}
+
+/// Calls `use(file, block, its bytes)` for every block of every file, on several threads where the memory
+/// allows. Returns the bytes read. An exception of `use` ends the reading; of several, that of the first
+/// read.
+template <class Use>
+int64_t read_blocks(const std::string& step_directory, std::map<std::string, std::vector<Block>>& blocks,
+                    int64_t buffer_bytes, const Use& use) {
+  std::deque<io::File> files;
+  std::vector<Read> reads;
+  for (auto& [name, list] : blocks) {
+    files.push_back(io::File::open_to_read(step_directory + "/" + name));
+    add_reads(reads, files.back(), list, std::min(kLargestRead, buffer_bytes));
+  }
+  const auto num_threads =
+      static_cast<int>(std::clamp<int64_t>(buffer_bytes / kLargestRead, 1, kMostThreads));
+  std::vector<std::vector<std::byte>> buffers(static_cast<size_t>(num_threads));
+  std::atomic<int64_t> num_bytes = 0, failed = static_cast<int64_t>(reads.size());
+  run_tasks(static_cast<int64_t>(reads.size()), num_threads, [&](int64_t task, int thread) {
+    if (task > failed) return;
+    const Read& read = reads[static_cast<size_t>(task)];
+    std::vector<std::byte>& buffer = buffers[static_cast<size_t>(thread)];
+    buffer.resize(std::max(buffer.size(), static_cast<size_t>(read.end - read.begin())));
+    const auto bytes = std::span(buffer).first(static_cast<size_t>(read.end - read.begin()));
+    try {
+      read.file->read_at(read.begin(), bytes);
+      num_bytes += read.end - read.begin();
+      for (const Block& block : read.blocks)
+        use(*read.file, block,
+            Bytes(bytes).subspan(static_cast<size_t>(block.file_begin() - read.begin()),
+                                 static_cast<size_t>(block.num_bytes)));
+    } catch (...) {
+      for (int64_t seen = failed; task < seen && !failed.compare_exchange_weak(seen, task);) {
+      }
+      throw;
+    }
+  });
   return num_bytes;
 }
 
 }  // namespace
 
 int64_t read_tensors(const std::string& step_directory, const Manifest& manifest,
-                     const std::vector<HeldTensor>& targets) {
+                     const std::vector<HeldTensor>& targets, int64_t buffer_bytes) {
   std::map<std::pair<Role, std::string>, const SavedTensor*> saved_tensors;
   for (const SavedTensor& tensor : manifest.tensors) saved_tensors[{tensor.role, tensor.name}] = &tensor;
   std::map<std::string, std::vector<Block>> blocks;  // by file
@@ -158,35 +201,44 @@ int64_t read_tensors(const std::string& step_directory, const Manifest& manifest
       add_blocks(blocks[saved.file], manifest, {&tensor, &saved, &target, 0, 0}, first, last);
     }
   }
-  int64_t num_bytes = 0;
-  for (auto& [name, list] : blocks) {
-    const io::File file = io::File::open_to_read(step_directory + "/" + name);
-    int64_t checked = -1;  // several boxes of this rank may want one block
-    num_bytes += read_blocks(file, list, [&](const Block& block, Bytes bytes) {
-      if (block.file_begin() != checked)
+  return read_blocks(
+      step_directory, blocks, buffer_bytes, [&](const io::File& file, const Block& block, Bytes bytes) {
         if (const std::string damage = damage_of(file.path(), manifest, block, bytes); !damage.empty())
           throw CheckpointError(damage);
-      checked = block.file_begin();
-      copy_block(block, bytes);
-    });
-  }
-  return num_bytes;
+        copy_block(block, bytes);
+      });
+}
+
+Tensor read_tensor(Context& context, const std::string& step_directory, const Manifest& manifest,
+                   const SavedTensor& tensor) {
+  const Tensor data = context.workspace(tensor.shape, tensor.dtype);
+  read_tensors(step_directory, manifest,
+               {{{{tensor.role, tensor.name, tensor.dtype, tensor.shape, tensor.parameter_group},
+                  {Shape(tensor.shape.size(), 0), tensor.shape}},
+                 data}},
+               kUsualReadBuffer);
+  return data;
 }
 
 std::vector<std::string> check_blocks(const std::string& step_directory, const Manifest& manifest,
                                       const std::string& file_name) {
-  std::vector<Block> blocks;
+  std::map<std::string, std::vector<Block>> blocks;
   for (const SavedTensor& tensor : manifest.tensors)
     for (const SavedBox& saved : tensor.boxes)
       if (saved.file == file_name)
-        add_blocks(blocks, manifest, {&tensor, &saved, nullptr, 0, 0}, 0, saved.num_bytes);
-  std::vector<std::string> lines;
-  const io::File file = io::File::open_to_read(step_directory + "/" + file_name);
-  read_blocks(file, blocks, [&](const Block& block, Bytes bytes) {
-    if (std::string damage = damage_of(file.path(), manifest, block, bytes); !damage.empty())
-      lines.push_back(std::move(damage));
-  });
-  return lines;
+        add_blocks(blocks[file_name], manifest, {&tensor, &saved, nullptr, 0, 0}, 0, saved.num_bytes);
+  std::mutex mutex;
+  std::map<int64_t, std::string> lines;  // by place in the file
+  read_blocks(step_directory, blocks, kUsualReadBuffer,
+              [&](const io::File& file, const Block& block, Bytes bytes) {
+                if (std::string damage = damage_of(file.path(), manifest, block, bytes); !damage.empty()) {
+                  const std::lock_guard lock(mutex);
+                  lines[block.file_begin()] = std::move(damage);
+                }
+              });
+  std::vector<std::string> sorted;
+  for (auto& [place, line] : lines) sorted.push_back(std::move(line));
+  return sorted;
 }
 
 }  // namespace trireme::checkpoint

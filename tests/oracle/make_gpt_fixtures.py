@@ -7,7 +7,8 @@ Tiny models with random weights in float64: logits, loss and every gradient of a
 steps of torch.optim.AdamW (clip at 1.0, no decay on norms and biases), and the weights after steps 1 and 10. Parameters carry
 Trireme's names, with GPT-2's packed and transposed Conv1D weights unpacked. Llama's rotary angles and RMSNorm are computed in
 float32 by Transformers whatever the model's type; they are replaced here by the same formulas in float64 (and the logits are
-compared with the original's).
+compared with the original's). The folders gpt2 and llama hold the initial weights as save_pretrained() writes them, for the
+import of checkpoints; llama in several files.
 """
 import copy
 import pathlib
@@ -95,6 +96,9 @@ def make(name, model, names_of):
         parameter.data = noise + (1.0 if parameter.dim() == 1 and parameter.data.mean() > 0.5 else 0.0)
     windows = torch.randint(0, VOCAB, (STEPS, BATCH, LENGTH + 1), generator=generator)
     tokens, targets = windows[..., :-1].contiguous(), windows[..., 1:].clone()
+
+    model.save_pretrained(HERE / name, max_shard_size="5GB" if name == "gpt2" else "40KB")
+    (HERE / name / "generation_config.json").unlink()
 
     model.eval()
     original = model(tokens[0]).logits.detach()

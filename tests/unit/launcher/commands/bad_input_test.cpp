@@ -63,6 +63,9 @@ TEST_P(BadInput, IsRefusedWithItsMessageAndNothingIsWritten) {
   write_run_files(folder);
   folder.write("typo.yaml", "model:\n  num_layer: 2\ntraining:\n  seed: abc\n");
   folder.write("empty/readme", "");
+  folder.write("hostile/config.json",
+               R"({"model_type":"gpt2","n_layer":1,"n_embd":4,"n_head":1,"n_positions":4,"vocab_size":4})");
+  folder.write("hostile/model.safetensors", std::string("\0\0\0\0\0\0\x10\0", 8));  // 4 PiB
   const ProgramResult result = trireme(folder, wrong.arguments);
   EXPECT_EQ(result.error, std::string("trireme: error: ") + wrong.message + "\n");
   EXPECT_EQ(result.exit_code, wrong.exit_code);
@@ -143,6 +146,43 @@ INSTANTIATE_TEST_SUITE_P(
              {"checkpoint", "verify", "missing"},
              65,
              "missing: no such folder; give the output folder of a run"},
+        Case{"ComparingNothing",
+             {"checkpoint", "diff", "missing", "missing"},
+             65,
+             "missing: no checkpoint here; train the run first, or give --checkpoint"},
+        Case{"ExportingNothing",
+             {"checkpoint", "export", "empty", "--output", "runs/out"},
+             65,
+             "empty: no checkpoint here; train the run first, or give --checkpoint"},
+        Case{"ExportingIntoAnUnknownType",
+             {"checkpoint", "export", "empty", "--output", "runs/out", "--dtype", "int8"},
+             64,
+             "--dtype: int8 not in {fp32,bf16,fp16}; `trireme --help` shows what there is"},
+        Case{"ImportingNothing",
+             {"checkpoint", "import", "missing", "--output", "runs/out"},
+             65,
+             "'missing/config.json' cannot be opened: No such file or directory; give a folder that "
+             "Transformers' save_pretrained() made"},
+        Case{"ImportingWeightsWithoutAnEnd",
+             {"checkpoint", "import", "hostile", "--output", "runs/out"},
+             65,
+             "hostile/model.safetensors: not a valid safetensors file: a header of 4503599627370496 bytes in "
+             "a "
+             "file of 8 bytes (at most 100000000 are read)"},
+        Case{"RepairingNothing",
+             {"checkpoint", "repair-index", "missing"},
+             65,
+             "cannot open 'missing/manifest.json': No such file or directory (errno 2)"},
+        Case{"BeginningWithWeightsFromNowhere",
+             {"train", "run.yaml", "--set", "initialize_from=missing"},
+             64,
+             "training.initialize_from: given missing, expected a step folder, or the output folder of a run "
+             "or "
+             "an import with a checkpoint in it"},
+        Case{"PatternsOfWeightsFromNowhere",
+             {"train", "run.yaml", "--set", "initialize_only=[head.*]"},
+             64,
+             "training.initialize_only: given patterns, expected none without training.initialize_from"},
         Case{
             "ResumeFromNowhere",
             {"train", "run.yaml", "--set", "resume=missing"},

@@ -8,6 +8,7 @@
 
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/checkpoint/held_tensors.h"
+#include "parallel/checkpoint/initial_weights.h"
 #include "parallel/checkpoint/inspection.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/tensor_reader.h"

@@ -1,4 +1,5 @@
 #include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/checkpoint/initial_weights.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -348,9 +349,12 @@ TEST(CheckpointStore, ListsEveryMissingUnexpectedAndReshapedTensorAtOnce) {
 TEST(CheckpointStore, RefusesTensorsOfAnotherType) {
   const TemporaryFolder folder;
   save(folder.path(), 1, 12, 1, {}, Precision::kBf16);
+  LocalCommunicator world;
+  CheckpointStore store(folder.path(), world, {}, "run");
   CheckpointRun run;
+  run.state.precision = "bf16";
   const Error error =
-      error_of([&] { restore_weights(run.context, folder.path() / "step-00000012", *run.store); });
+      error_of([&] { store.restore_newest(run.context, run.state, *run.store, run.optimizer->state()); });
   EXPECT_THAT(error.what(), HasSubstr("model wte.weight is bfloat16 in the checkpoint, float32 in this run"));
   EXPECT_THAT(error.what(), HasSubstr("master wte.weight of the checkpoint is not in this run"));
 }

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/exit_code.h"
+#include "core/io/safetensors.h"
+
+namespace trireme {
+
+// What the larger subcommands of `trireme checkpoint` do; checkpoint.cpp has their options.
+
+struct ExportOptions {
+  std::string step;
+  std::string output;
+  std::string dtype;  ///< fp32, bf16, fp16; empty: the run's
+  int64_t max_file_bytes = SafetensorsWriter::kUsualFileBytes;
+};
+/// Writes a folder that transformers.AutoModelForCausalLM.from_pretrained() loads.
+ExitCode export_checkpoint(const ExportOptions& options);
+
+struct ImportOptions {
+  std::string input;
+  std::string output;
+};
+/// Makes the output folder of a run, with a checkpoint of step 0, from a folder of Transformers.
+ExitCode import_checkpoint(const ImportOptions& options);
+
+/// A folder that is to be made, without a slash at its end; its parents are made. IoError (exit 73) where it
+/// exists already.
+std::string new_folder(const std::string& path);
+
+}  // namespace trireme
