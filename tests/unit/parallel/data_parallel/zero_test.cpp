@@ -27,10 +27,10 @@ class Replica {
  public:
   Replica(Communicator& world, const Case& chosen, int64_t zero_stage) : mesh_(world, ParallelConfig{}) {
     for (const Shape& shape : {Shape{37, 11}, Shape{1}, Shape{5, 256}, Shape{129}, Shape{64}, Shape{3, 7}})
-      parameters_.push_back(std::make_unique<Parameter>(nn::whole_parameter(
-          fmt::format("p{}", parameters_.size()), shape, nn::normal(1.0), shape.size() > 1)));
+      parameters.push_back(std::make_unique<Parameter>(nn::whole_parameter(
+          fmt::format("p{}", parameters.size()), shape, nn::normal(1.0), shape.size() > 1)));
     std::vector<Parameter*> forward;
-    for (const auto& parameter : parameters_) forward.push_back(parameter.get());
+    for (const auto& parameter : parameters) forward.push_back(parameter.get());
     PrecisionConfig precision;
     precision.dtype = chosen.precision;
     const ParameterLayout layout(forward, precision);
@@ -48,8 +48,8 @@ class Replica {
   /// Gradients come from the rank and the step. Returns the global norm, by which they are clipped.
   double step(int64_t number) {
     buckets->begin();
-    for (size_t i = 0; i < parameters_.size(); ++i)
-      fill_gradient(*parameters_[i], static_cast<uint64_t>(1000 * number + 100 * mesh_.data().rank()) + i);
+    for (size_t i = 0; i < parameters.size(); ++i)
+      fill_gradient(*parameters[i], static_cast<uint64_t>(1000 * number + 100 * mesh_.data().rank()) + i);
     buckets->finish(context);
     Tensor squares = context.workspace({1}, DType::kFloat64);
     squares.data<double>()[0] = buckets->squared_gradient_norm(context);
@@ -63,6 +63,7 @@ class Replica {
   const Communicator& data() { return mesh_.data(); }
 
   Context context;
+  std::vector<std::unique_ptr<Parameter>> parameters;  ///< outlive what refers to them
   std::unique_ptr<ParameterStore> store;
   std::unique_ptr<GradientBuckets> buckets;
   std::unique_ptr<Optimizer> optimizer;
@@ -74,7 +75,6 @@ class Replica {
   }
 
   Mesh mesh_;
-  std::vector<std::unique_ptr<Parameter>> parameters_;
 };
 
 bool same_bits(const Tensor& a, const Tensor& b) {
