@@ -135,8 +135,11 @@ TEST_F(HuggingFace, SixteenBitExportsAreTheRoundedValuesAndImportAsTheyAre) {
     EXPECT_EQ(name_of(load_run(again).precision.dtype), dtype);
     EXPECT_EQ(tensors_of(export_to(again, dtype + "-out")), tensors_of(out));
     const double unit = dtype == "bf16" ? 0x1p-8 : 0x1p-11;
-    for (const TensorDifference& each : compare_steps(find_step(run), find_step(again)))
+    for (const TensorDifference& each : compare_steps(find_step(run), find_step(again))) {
       EXPECT_LE(each.max_relative(), unit) << each.name;
+      EXPECT_EQ(each.dtypes, dtype == "bf16" ? "float32 and bfloat16" : "float32 and float16");
+      EXPECT_FALSE(each.within(1));
+    }
   }
 }
 
@@ -358,6 +361,15 @@ TEST_F(HuggingFace, ARunBeginsWithImportedWeightsInAnyPrecisionAndLayout) {
   EXPECT_EQ(masters(tuning(imported, path("fp32")), 1), values);
   // Masters of bf16 are float32: nothing is lost; and a rank's half of the heads is that half of the whole.
   EXPECT_EQ(masters(tuning(imported, path("bf16"), {"precision.dtype=bf16"}), 1), values);
+  comm::run_thread_ranks(1, [&](Communicator& world) {
+    const Trainer trainer(tuning(imported, path("rounded"), {"precision.dtype=bf16"}), world,
+                          [] { return false; });
+    const Tensor& rounded = trainer.parameters().values();
+    ASSERT_EQ(rounded.dtype(), DType::kBFloat16);
+    for (size_t i = 0; i < values.size(); ++i)
+      ASSERT_EQ(testing::element(rounded, static_cast<int64_t>(i)),
+                static_cast<float>(bfloat16(static_cast<float>(values[i]))));
+  });
   EXPECT_EQ(masters(tuning(imported, path("dp"), {"zero_stage=1", "global_batch_size=4"}), 2).size(),
             values.size());
   const RunConfig split =
