@@ -42,7 +42,8 @@ TEST_P(FuzzCorpus, IsTakenOrRefusedAsDocumented) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzCorpus,
                          ::testing::Values(Target{"manifest", fuzz::manifest},
-                                           Target{"indexed_dataset", fuzz::indexed_dataset}),
+                                           Target{"indexed_dataset", fuzz::indexed_dataset},
+                                           Target{"safetensors", fuzz::safetensors}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -11,5 +11,7 @@ namespace trireme::fuzz {
 void manifest(std::string_view bytes);
 /// The number of bytes of a .bin file in the first byte, then an .idx file.
 void indexed_dataset(std::string_view bytes);
+/// The number of bytes behind the header in the first four bytes, then a safetensors file up to there.
+void safetensors(std::string_view bytes);
 
 }  // namespace trireme::fuzz
