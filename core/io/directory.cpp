@@ -99,8 +99,11 @@ TemporaryDirectory::TemporaryDirectory(std::string path) : path_(std::move(path)
 
 TemporaryDirectory::~TemporaryDirectory() {
   if (committed_) return;
+  // A name that nobody knows: what still writes into it cannot put a new file there.
+  const std::string hidden = path_ + "-removed";
+  const bool is_hidden = std::rename(path_.c_str(), hidden.c_str()) == 0;
   try {
-    remove_directory(path_);
+    remove_directory(is_hidden ? hidden : path_);
   } catch (const Error& error) {
     log::warning("{}", error.what());
   }

@@ -43,4 +43,16 @@ std::string progress_line(const StepReport& report, int64_t train_iters, double 
                      report.grad_norm, count_text(report.tokens_per_second), mfu, duration_text(left));
 }
 
+std::string save_line(const SaveReport& report) {
+  const auto rate_text = [](double rate) { return bytes_text(std::llround(rate)) + "/s"; };
+  const std::optional<double> copied = snapshot_rate(report);
+  return fmt::format(
+      "step {}  checkpoint saved in {:.2f} s: {}, training stalled {:.3f} s{}, written at {}{}{}",
+      report.step, report.commit_seconds, bytes_text(report.file_bytes), report.stall_seconds,
+      copied ? ", copied at " + rate_text(*copied) : "", rate_text(write_rate(report)),
+      report.replica_bytes > 0 ? fmt::format(", {} of replicas spared", bytes_text(report.replica_bytes))
+                               : "",
+      report.num_skipped > 0 ? fmt::format(", {} skipped so far", report.num_skipped) : "");
+}
+
 }  // namespace trireme

@@ -41,8 +41,11 @@ MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, 
   MemoryEstimate estimate;
   estimate.weights = num_parameters * size_of(compute);
   estimate.gradients = wide;
-  estimate.optimizer =
-      (num_states * wide + (compute == master ? 0 : wide)) / (parallel.zero_stage > 0 ? batch.data_ranks : 1);
+  const int64_t states = num_states * wide + (compute == master ? 0 : wide);
+  estimate.optimizer = states / (parallel.zero_stage > 0 ? batch.data_ranks : 1);
+  // Replicas divide what they write.
+  if (config.checkpoint.saves_in_background())
+    estimate.snapshot = (estimate.weights + states) / batch.data_ranks;
 
   const int64_t heads = model.num_attention_heads * model.kv_channels;
   const int64_t groups = model.num_query_groups * model.kv_channels;
@@ -85,11 +88,13 @@ void check_memory(const MemoryEstimate& estimate, int64_t ranks_on_host) {
   if (needed <= given) return;
   throw DeviceError(fmt::format(
       "out of memory: {} {} of this host would need {} each (weights {}, gradients {}, optimizer {}, "
-      "activations about {}), the host has {}; take a smaller model, micro_batch_size or seq_length, or "
-      "recompute_granularity: full",
+      "activations about {}, copy for checkpoints {}), the host has {}; take a smaller model, "
+      "micro_batch_size "
+      "or seq_length, recompute_granularity: full, or checkpoint.async: false",
       ranks_on_host, ranks_on_host == 1 ? "rank" : "ranks", bytes_text(estimate.total()),
       bytes_text(estimate.weights), bytes_text(estimate.gradients), bytes_text(estimate.optimizer),
-      bytes_text(estimate.activations), bytes_text(static_cast<int64_t>(given))));
+      bytes_text(estimate.activations), bytes_text(estimate.snapshot),
+      bytes_text(static_cast<int64_t>(given))));
 }
 
 }  // namespace trireme

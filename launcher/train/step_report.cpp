@@ -45,4 +45,29 @@ std::string evaluation_json(int64_t step, double validation_loss, int64_t tokens
   return line.dump();
 }
 
+std::string save_json(const SaveReport& report) {
+  json save;
+  if (report.error) {
+    save["error"] = report.error->what();
+  } else {
+    save = {{"stall_seconds", report.stall_seconds},
+            {"commit_seconds", report.commit_seconds},
+            {"snapshot_bytes_per_second", or_null(snapshot_rate(report))},
+            {"write_bytes_per_second", write_rate(report)},
+            {"bytes", report.file_bytes},
+            {"replica_bytes", report.replica_bytes},
+            {"skipped_saves", report.num_skipped}};
+  }
+  return json{{"step", report.step}, {"checkpoint", save}}.dump();
+}
+
+std::optional<double> snapshot_rate(const SaveReport& report) {
+  if (report.snapshot_seconds <= 0) return std::nullopt;
+  return static_cast<double>(report.tensor_bytes) / report.snapshot_seconds;
+}
+
+double write_rate(const SaveReport& report) {
+  return static_cast<double>(report.file_bytes) / report.write_seconds;
+}
+
 }  // namespace trireme

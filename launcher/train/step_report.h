@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/tensor/allocator.h"
+#include "parallel/checkpoint/save_report.h"
 
 namespace trireme {
 
@@ -34,5 +35,11 @@ struct StepReport {
 /// One JSON object without a line break; numbers that are not finite become null.
 std::string to_json(const StepReport& report);
 std::string evaluation_json(int64_t step, double validation_loss, int64_t tokens, double seconds);
+std::string save_json(const SaveReport& report);
+
+/// Bytes a second that all ranks together copied to memory (nothing where training waited for the disk) and
+/// wrote to the disk.
+std::optional<double> snapshot_rate(const SaveReport& report);
+double write_rate(const SaveReport& report);
 
 }  // namespace trireme

@@ -59,4 +59,22 @@ void Telemetry::evaluation(int64_t step, double validation_loss, int64_t tokens,
                          duration_text(seconds)));
 }
 
+void Telemetry::save(const SaveReport& report) {
+  metrics_.write(save_json(report));
+  if (report.error) return;
+  if (tensorboard_) {
+    std::vector<std::pair<std::string, double>> scalars = {
+        {"checkpoint/stall_seconds", report.stall_seconds},
+        {"checkpoint/commit_seconds", report.commit_seconds},
+        {"checkpoint/write_bytes_per_second", write_rate(report)},
+        {"checkpoint/bytes", static_cast<double>(report.file_bytes)},
+        {"checkpoint/replica_bytes", static_cast<double>(report.replica_bytes)},
+        {"checkpoint/skipped_saves", static_cast<double>(report.num_skipped)}};
+    if (const std::optional<double> rate = snapshot_rate(report))
+      scalars.emplace_back("checkpoint/snapshot_bytes_per_second", *rate);
+    tensorboard_->write(report.step, scalars);
+  }
+  print_line(save_line(report));
+}
+
 }  // namespace trireme

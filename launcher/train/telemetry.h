@@ -20,6 +20,8 @@ class Telemetry {
 
   void step(const StepReport& report);
   void evaluation(int64_t step, double validation_loss, int64_t tokens, double seconds);
+  /// A save that ended, committed or failed. What failed is a line of the metrics only.
+  void save(const SaveReport& report);
 
  private:
   MetricsFile metrics_;

@@ -47,8 +47,12 @@ ExitCode Trainer::run() {
                       state_.step));
       return ExitCode::kPreempted;
     }
-    if (last ? config_.checkpoint.save_last : due(config_.checkpoint.save_interval)) save(last);
+    if (last ? config_.checkpoint.save_last : due(config_.checkpoint.save_interval))
+      save(last);
+    else
+      poll_save();
   }
+  conclude(checkpoints_->wait());
   say(fmt::format("done: step {}, {} tokens, peak memory of a rank {}", state_.step,
                   count_text(static_cast<double>(state_.tokens)),
                   bytes_text(context_.allocator.ledger().peak)));
@@ -122,24 +126,56 @@ void Trainer::evaluate_now() {
   const auto start = Clock::now();
   const EvaluationResult result = evaluate(context_, rank_->engine(), rank_->mesh(), *validation_source_,
                                            config_.training.micro_batch_size, config_.training.eval_iters);
+  set_validation_loss(state_, result.loss);
   if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens, seconds_since(start));
+}
+
+void Trainer::poll_save() {
+  const auto start = Clock::now();
+  conclude(checkpoints_->poll());
+  checkpoint_seconds_ += seconds_since(start);
 }
 
 void Trainer::save(bool last) {
   const auto start = Clock::now();
   state_.loss_scaler_json = rank_->step().scaler().to_json();
+  conclude(last ? checkpoints_->wait() : checkpoints_->poll_to_commit());
   try {
-    if (checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()))
-      say(fmt::format("step {}  checkpoint saved in {:.2f} s", state_.step, seconds_since(start)));
+    if (last || !config_.checkpoint.async)
+      conclude(checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()));
+    else if (!checkpoints_->start_save(context_, state_, rank_->store(), rank_->optimizer().state()))
+      say(fmt::format("step {}  no checkpoint: the one before is still being written", state_.step));
   } catch (const CheckpointError& error) {
-    // A disk may have room again at a later save; the last one must succeed.
-    const bool disk =
-        error.exit_code() == ExitCode::kInputOutput || error.exit_code() == ExitCode::kCannotCreate;
-    if (last || !disk) throw;
-    if (world_.rank() == 0)
-      log::error("step {}: {}; training goes on without this checkpoint", state_.step, error.what());
+    if (last) throw;
+    go_on_without({.step = state_.step, .error = error});
   }
   checkpoint_seconds_ += seconds_since(start);
+}
+
+void Trainer::conclude(const std::optional<SaveReport>& report) {
+  if (!report) return;
+  if (report->error) return go_on_without(*report);
+  num_failed_saves_ = 0;
+  if (telemetry_) telemetry_->save(*report);
+}
+
+void Trainer::go_on_without(const SaveReport& failed) {
+  const CheckpointError& error = *failed.error;
+  if (telemetry_) telemetry_->save(failed);
+  ++num_failed_saves_;
+  // A disk may have room again at a later save.
+  const bool disk =
+      error.exit_code() == ExitCode::kInputOutput || error.exit_code() == ExitCode::kCannotCreate;
+  if (!disk) throw CheckpointError(error);
+  if (config_.checkpoint.on_save_error == OnSaveError::kStop)
+    throw CheckpointError(fmt::format("{} (checkpoint.on_save_error: stop)", error.what()),
+                          error.exit_code());
+  if (num_failed_saves_ > config_.checkpoint.max_failed_saves)
+    throw CheckpointError(fmt::format("{} (failed saves in a row: {}; checkpoint.max_failed_saves: {})",
+                                      error.what(), num_failed_saves_, config_.checkpoint.max_failed_saves),
+                          error.exit_code());
+  if (world_.rank() == 0)
+    log::error("step {}: {}; training goes on without this checkpoint", failed.step, error.what());
 }
 
 bool Trainer::due(int64_t interval) const {

@@ -52,8 +52,12 @@ class Trainer {
   void draw_timeline();
   StepReport report_of(const StepResult& result, double lr, double seconds) const;
   void evaluate_now();
-  /// Where the disk fails, training goes on unless this is the process's last save. The same on every rank.
+  /// Begins a save, or makes it where training waits: the process's last one, which must succeed.
   void save(bool last);
+  void poll_save();
+  void conclude(const std::optional<SaveReport>& report);
+  /// Throws where the configuration, or a cause other than the disk, says so. The same on every rank.
+  void go_on_without(const SaveReport& failed);
   bool due(int64_t interval) const;
   void say(const std::string& line) const;  ///< on rank 0
 
@@ -75,7 +79,8 @@ class Trainer {
   std::string initialized_from_;   ///< step folder; empty: nothing
   int64_t num_steps_ = 0;          ///< of this process
   double total_peak_tflops_ = 0;   ///< of all ranks; 0: unknown
-  double checkpoint_seconds_ = 0;  ///< spent saving since the last step's report
+  double checkpoint_seconds_ = 0;  ///< stalled by saves since the last step's report
+  int64_t num_failed_saves_ = 0;   ///< in a row
 };
 
 }  // namespace trireme

@@ -66,6 +66,7 @@ void Trainer::restore() {
   checkpoints_ =
       std::make_unique<CheckpointStore>(config_.training.output_dir + "/checkpoints", world_,
                                         config_.checkpoint, fresh.run_id, rank_->model().parameters());
+  checkpoints_->prepare(context_, rank_->store(), rank_->optimizer().state());
   const std::string& resume = config_.training.resume;
   std::optional<TrainingState> restored;
   if (resume == "auto")
@@ -77,6 +78,7 @@ void Trainer::restore() {
     state_.tokens = restored->tokens;
     state_.samples = restored->samples;
     state_.parent_run_id = restored->run_id;
+    state_.schedule_json = restored->schedule_json;
     rank_->step().restore(LossScaler::from_json(config_.precision, restored->loss_scaler_json));
   } else if (!config_.training.initialize_from.empty()) {
     initialize(fresh);
@@ -142,9 +144,11 @@ void Trainer::print_start() {
                   count_text(static_cast<double>(rank_->model().num_parameters())), flops.full * 1e-6,
                   flops.causal * 1e-6));
   say(fmt::format(
-      "memory of a rank, predicted: {} (weights {}, gradients {}, optimizer {}, activations about {})",
+      "memory of a rank, predicted: {} (weights {}, gradients {}, optimizer {}, activations about {}, copy "
+      "for "
+      "checkpoints {})",
       bytes_text(memory_.total()), bytes_text(memory_.weights), bytes_text(memory_.gradients),
-      bytes_text(memory_.optimizer), bytes_text(memory_.activations)));
+      bytes_text(memory_.optimizer), bytes_text(memory_.activations), bytes_text(memory_.snapshot)));
   say("layout: " + describe_layout(rank_options(config_), world_.size()));
   say("batch: " + describe(plan_.batch));
   say(fmt::format("data: {} samples an epoch, {} validation windows",

@@ -8,10 +8,9 @@
 #include "core/base/host.h"
 
 namespace trireme::checkpoint {
-namespace {
 
-/// <exit code> <bytes of the message> <message><payload>
 std::string pack(const Outcome& outcome) {
+  // <exit code> <bytes of the message> <message><payload>
   return fmt::format("{} {} {}{}", outcome.exit_code, outcome.message.size(), outcome.message,
                      outcome.payload);
 }
@@ -27,38 +26,41 @@ Outcome unpack(const std::string& packed) {
   return outcome;
 }
 
-}  // namespace
-
-std::vector<Outcome> gather_outcomes(Communicator& world, const std::function<std::string()>& work) {
-  Outcome mine;
+Outcome attempt(int rank, const std::function<std::string()>& work) {
+  Outcome outcome;
   const auto fail = [&](ExitCode exit_code, const char* message) {
-    mine.exit_code = static_cast<int>(exit_code);
-    mine.message = fmt::format("rank {} on {}: {}", world.rank(), host_name(), message);
+    outcome.exit_code = static_cast<int>(exit_code);
+    outcome.message = fmt::format("rank {} on {}: {}", rank, host_name(), message);
   };
   try {
-    mine.payload = work();
+    outcome.payload = work();
   } catch (const Error& error) {
     fail(error.exit_code(), error.what());
   } catch (const std::exception& error) {
     fail(ExitCode::kInternal, error.what());
   }
-  std::vector<Outcome> outcomes;
-  for (const std::string& packed : world.gather_bytes(pack(mine))) outcomes.push_back(unpack(packed));
-  return outcomes;
+  return outcome;
+}
+
+Outcome failure_of(const std::vector<Outcome>& outcomes) {
+  Outcome failure;
+  for (const Outcome& outcome : outcomes) {
+    if (outcome.exit_code == 0) continue;
+    if (failure.exit_code == 0) failure.exit_code = outcome.exit_code;
+    failure.message += (failure.message.empty() ? "" : "; ") + outcome.message;
+  }
+  return failure;
 }
 
 std::vector<std::string> agree(Communicator& world, const std::function<std::string()>& work) {
+  std::vector<Outcome> outcomes;
+  for (const std::string& packed : world.gather_bytes(pack(attempt(world.rank(), work))))
+    outcomes.push_back(unpack(packed));
+  const Outcome failure = failure_of(outcomes);
+  if (failure.exit_code != 0)
+    throw CheckpointError(failure.message, static_cast<ExitCode>(failure.exit_code));
   std::vector<std::string> payloads;
-  std::string messages;
-  int exit_code = 0;
-  for (Outcome& outcome : gather_outcomes(world, work)) {
-    if (outcome.exit_code != 0) {
-      if (exit_code == 0) exit_code = outcome.exit_code;
-      messages += (messages.empty() ? "" : "; ") + outcome.message;
-    }
-    payloads.push_back(std::move(outcome.payload));
-  }
-  if (exit_code != 0) throw CheckpointError(messages, static_cast<ExitCode>(exit_code));
+  for (Outcome& outcome : outcomes) payloads.push_back(std::move(outcome.payload));
   return payloads;
 }
 

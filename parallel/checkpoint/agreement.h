@@ -15,11 +15,18 @@ struct Outcome {
   std::string payload;  ///< what the work returned
 };
 
-/// Runs `work` on every rank and lets every rank know how it ended on all of them, in rank order. Collective.
-std::vector<Outcome> gather_outcomes(Communicator& world, const std::function<std::string()>& work);
+/// Runs `work`; what it throws becomes an outcome that names `rank` and this host.
+Outcome attempt(int rank, const std::function<std::string()>& work);
 
-/// The same where one failure fails all: throws the same error on every rank (the lowest rank's type of
-/// failure, all messages). Returns the payloads.
+/// All failures as one: the lowest rank's exit code, all messages. Without a failure, done.
+Outcome failure_of(const std::vector<Outcome>& outcomes);
+
+/// An outcome as bytes, and back.
+std::string pack(const Outcome& outcome);
+Outcome unpack(const std::string& packed);
+
+/// Runs `work` on every rank; one failure fails all: throws the same error on every rank (see failure_of).
+/// Returns the payloads, by rank. Collective.
 std::vector<std::string> agree(Communicator& world, const std::function<std::string()>& work);
 
 }  // namespace trireme::checkpoint

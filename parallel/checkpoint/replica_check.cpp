@@ -29,14 +29,22 @@ std::string content_digest(const Tensor& tensor) {
 
 /// For each group of replicas that this rank is in, in the plan's order: the digests of its boxes.
 std::vector<std::string> digests_of_groups(size_t rank, const std::vector<HeldTensor>& tensors,
-                                           const SavePlan& plan) {
-  std::vector<std::string> groups;
+                                           const SavePlan& plan, int num_threads) {
+  std::vector<size_t> boxes, ends;  // held boxes of all groups, and where each group ends in them
   for (const Replicas& replicas : plan.replicas) {
     const auto found = std::find(replicas.ranks.begin(), replicas.ranks.end(), rank);
     if (found == replicas.ranks.end()) continue;
+    const std::vector<size_t>& held = replicas.held[static_cast<size_t>(found - replicas.ranks.begin())];
+    boxes.insert(boxes.end(), held.begin(), held.end());
+    ends.push_back(boxes.size());
+  }
+  std::vector<std::string> digests(boxes.size());
+#pragma omp parallel for num_threads(num_threads) schedule(dynamic)
+  for (size_t i = 0; i < boxes.size(); ++i) digests[i] = content_digest(tensors[boxes[i]].data);
+  std::vector<std::string> groups;
+  for (size_t box = 0; const size_t end : ends) {
     groups.emplace_back();
-    for (const size_t held : replicas.held[static_cast<size_t>(found - replicas.ranks.begin())])
-      groups.back() += content_digest(tensors[held].data);
+    for (; box < end; ++box) groups.back() += digests[box];
   }
   return groups;
 }
@@ -92,9 +100,11 @@ std::string name_difference(const TensorBox& box, const std::vector<size_t>& ran
 
 }  // namespace
 
-void check_replicas(Communicator& world, const std::vector<HeldTensor>& tensors, const SavePlan& plan) {
+void check_replicas(Communicator& world, const std::vector<HeldTensor>& tensors, const SavePlan& plan,
+                    int num_threads) {
   if (plan.replicas.empty()) return;
-  const std::vector<std::string> groups = digests_of_groups(static_cast<size_t>(world.rank()), tensors, plan);
+  const std::vector<std::string> groups =
+      digests_of_groups(static_cast<size_t>(world.rank()), tensors, plan, num_threads);
   if (groups_are_equal(world, groups, plan)) return;
 
   std::string details;

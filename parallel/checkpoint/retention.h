@@ -1,7 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "parallel/checkpoint/checkpoint_config.h"
 
 namespace trireme::checkpoint {
 
@@ -12,8 +16,17 @@ void remove_leftovers(const std::string& directory);
 /// belong to a history that this run does not continue. Nothing is deleted; a warning names each.
 void set_aside_later_steps(const std::string& directory, int64_t step, const std::string& run_id);
 
-/// Removes the oldest steps until `keep_last` are left (0: all stay). A step disappears by a rename first, so
-/// that none is ever seen half-removed. What cannot be removed is told as a warning.
-void remove_old_steps(const std::string& directory, int64_t keep_last);
+/// A committed step as retention sees it.
+struct KeptStep {
+  int64_t step = 0;
+  std::optional<double> validation_loss;  ///< known when it was saved
+};
+
+/// Which of `steps` (ascending) go, by keep_last, keep_every and keep_best; never the newest.
+std::vector<int64_t> steps_to_remove(const std::vector<KeptStep>& steps, const CheckpointConfig& config);
+
+/// Removes them, after a commit. A step disappears by a rename first, so that none is ever seen half-removed.
+/// What cannot be removed is told as a warning.
+void remove_old_steps(const std::string& directory, const CheckpointConfig& config);
 
 }  // namespace trireme::checkpoint

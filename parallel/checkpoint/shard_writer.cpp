@@ -10,6 +10,7 @@
 #include <span>
 
 #include "core/base/check.h"
+#include "core/base/error.h"
 #include "core/io/digest.h"
 #include "core/io/file.h"
 #include "core/io/hdf5_skeleton.h"
@@ -23,13 +24,15 @@ using Bytes = std::span<const std::byte>;
 /// Writes a file from front to back and digests it on the way.
 class SequentialWriter {
  public:
-  SequentialWriter(const std::string& path, int64_t size) : file_(io::File::create(path)), size_(size) {
+  SequentialWriter(const std::string& path, int64_t size, const std::atomic<bool>& cancelled)
+      : file_(io::File::create(path)), size_(size), cancelled_(cancelled) {
     file_.reserve(size);
   }
 
   int64_t position() const { return position_; }
 
   void append(Bytes bytes) {
+    go_on();
     digest_.update(bytes);
     file_.write_at(position_, bytes);
     // Starts the disk early; fsync waits for it. Only a hint.
@@ -40,15 +43,22 @@ class SequentialWriter {
   SavedFile finish(int rank) {
     TRIREME_ASSERT(position_ == size_, "a shard was not written to its end");
     fault_point("before_fsync", rank);
+    go_on();
     file_.sync();
     file_.close();
     return {size_, digest_.hex()};
   }
 
  private:
+  void go_on() const {
+    if (cancelled_.load(std::memory_order_relaxed))
+      throw IoError(fmt::format("'{}' was given up: the run ends", file_.path()));
+  }
+
   io::File file_;
   io::Digest digest_;
   int64_t size_;
+  const std::atomic<bool>& cancelled_;
   int64_t position_ = 0;
 };
 
@@ -97,10 +107,10 @@ std::vector<std::string> append_tensor(SequentialWriter& writer, const Tensor& t
   return digests;
 }
 
-io::Hdf5Skeleton lay_out(const std::vector<HeldTensor>& held, const std::vector<PlannedBox>& planned) {
+io::Hdf5Skeleton lay_out(const SavePlan& plan, const std::vector<PlannedBox>& planned) {
   std::vector<io::Hdf5Dataset> datasets;
   for (const PlannedBox& part : planned) {
-    const TensorBox& tensor = held[part.held].box;
+    const LogicalTensor& tensor = plan.tensors[part.tensor];
     datasets.push_back({dataset_path(tensor, part.box),
                         part.box.extent,
                         tensor.dtype,
@@ -130,28 +140,27 @@ int64_t metadata_allowance(size_t num_boxes) {
   return (int64_t{1} << 20) + static_cast<int64_t>(num_boxes) * 16 * 1024;
 }
 
-ShardReport write_shard(const std::string& directory, int rank, int num_ranks,
-                        const std::vector<HeldTensor>& held, const std::vector<PlannedBox>& planned) {
-  const io::Hdf5Skeleton skeleton = lay_out(held, planned);
+ShardReport write_shard(const std::string& directory, int rank, const SavePlan& plan,
+                        const std::vector<Tensor>& data, const std::atomic<bool>& cancelled) {
+  const std::vector<PlannedBox>& planned = plan.ranks[static_cast<size_t>(rank)];
+  const io::Hdf5Skeleton skeleton = lay_out(plan, planned);
   fault_point("skeleton", rank);
   ShardReport report;
-  report.file = shard_name(rank, num_ranks);
+  report.file = shard_name(rank, static_cast<int>(plan.ranks.size()));
   report.boxes.resize(planned.size());
   std::vector<size_t> order(planned.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
             [&](size_t a, size_t b) { return skeleton.data_offsets[a] < skeleton.data_offsets[b]; });
 
-  SequentialWriter writer(directory + "/" + report.file, skeleton.size);
+  SequentialWriter writer(directory + "/" + report.file, skeleton.size, cancelled);
   for (const size_t index : order) {
-    const PlannedBox& part = planned[index];
-    const Tensor rows = part_of(held[part.held], part.box);
     append_metadata(writer, skeleton, skeleton.data_offsets[index]);
     SavedBox& saved = report.boxes[index];
-    saved.box = part.box;
+    saved.box = planned[index].box;
     saved.file_offset = writer.position();
-    saved.num_bytes = rows.num_bytes();
-    saved.digests = append_tensor(writer, rows);
+    saved.num_bytes = data[index].num_bytes();
+    saved.digests = append_tensor(writer, data[index]);
     fault_point("write", rank);
   }
   append_metadata(writer, skeleton, skeleton.size);
@@ -166,7 +175,9 @@ std::string to_json(const ShardReport& report) {
   return nlohmann::json{{"file", report.file},
                         {"size", report.written.size},
                         {"digest", report.written.digest},
-                        {"boxes", std::move(boxes)}}
+                        {"boxes", std::move(boxes)},
+                        {"snapshot_seconds", report.snapshot_seconds},
+                        {"write_seconds", report.write_seconds}}
       .dump();
 }
 
@@ -181,6 +192,8 @@ ShardReport parse_shard_report(const std::string& text) {
                             box.at(2).get<int64_t>(),
                             box.at(3).get<int64_t>(),
                             box.at(4).get<std::vector<std::string>>()});
+  report.snapshot_seconds = parsed.at("snapshot_seconds").get<double>();
+  report.write_seconds = parsed.at("write_seconds").get<double>();
   return report;
 }
 

@@ -1,9 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
-#include "parallel/checkpoint/held_tensors.h"
+#include "core/tensor/tensor.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/save_plan.h"
 
@@ -14,6 +15,8 @@ struct ShardReport {
   std::string file;
   SavedFile written;
   std::vector<SavedBox> boxes;  ///< in the order of the plan; `file` left empty
+  double snapshot_seconds = 0;
+  double write_seconds = 0;  ///< laying out, digests, write, fsync
 };
 std::string to_json(const ShardReport& report);
 ShardReport parse_shard_report(const std::string& text);
@@ -25,9 +28,10 @@ std::string dataset_path(const LogicalTensor& tensor, const Box& box);
 /// At most what a shard of these boxes takes beside its numbers.
 int64_t metadata_allowance(size_t num_boxes);
 
-/// Writes this rank's boxes to `<directory>/<shard_name>` and brings them to the disk. Digests are made from
-/// memory before each write.
-ShardReport write_shard(const std::string& directory, int rank, int num_ranks,
-                        const std::vector<HeldTensor>& held, const std::vector<PlannedBox>& planned);
+/// Writes the boxes that `plan` gives to `rank`, whose numbers are `data` (in the plan's order), to
+/// `<directory>/<shard_name>` and brings them to the disk. Digests are made from memory before each write.
+/// Ends with an IoError soon after `cancelled` is set. May run in the background.
+ShardReport write_shard(const std::string& directory, int rank, const SavePlan& plan,
+                        const std::vector<Tensor>& data, const std::atomic<bool>& cancelled);
 
 }  // namespace trireme::checkpoint

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace trireme {
@@ -22,9 +23,14 @@ struct TrainingState {
   std::string dataset_json = "{}";
   /// Section `optimizer`: the key `optimizer` (its kind) must be equal at restore, others are told.
   std::string optimizer_json = "{}";
-  std::string schedule_json = "{}";     ///< learning-rate schedule where it has state of its own
+  std::string schedule_json = "{}";  ///< what decides later: `validation_loss` (see below) where it is known
   std::string loss_scaler_json = "{}";  ///< loss scale where there is one
   std::string mesh_json = "{}";  ///< the layout at save: sizes of the axes and the like; free to differ
 };
+
+/// The latest validation loss (nats a token) known when the state was saved, by which checkpoint.keep_best
+/// chooses; a member of `schedule_json`.
+std::optional<double> validation_loss_of(const TrainingState& state);
+void set_validation_loss(TrainingState& state, double loss);
 
 }  // namespace trireme

@@ -6,6 +6,7 @@
 #include "core/io/directory_lock.h"
 #include "core/io/file.h"
 #include "parallel/checkpoint/assemble_manifest.h"
+#include "parallel/checkpoint/held_tensors.h"
 #include "parallel/checkpoint/index_file.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/save_plan.h"
@@ -38,10 +39,13 @@ std::vector<std::vector<TensorBox>> divide(const std::vector<LogicalTensor>& ten
 
 ShardReport write_one(const std::string& directory, int shard, const SavePlan& plan,
                       const std::function<Tensor(const LogicalTensor&)>& load) {
-  std::vector<HeldTensor> held;
-  for (const TensorBox& box : plan.held[static_cast<size_t>(shard)]) held.push_back({box, load(box)});
-  return write_shard(directory, shard, static_cast<int>(plan.held.size()), held,
-                     plan.ranks[static_cast<size_t>(shard)]);
+  std::vector<Tensor> data;
+  for (const PlannedBox& planned : plan.ranks[static_cast<size_t>(shard)]) {
+    const TensorBox& box = plan.held[static_cast<size_t>(shard)][planned.held];
+    data.push_back(part_of({box, load(box)}, planned.box));
+  }
+  const std::atomic<bool> cancelled = false;
+  return write_shard(directory, shard, plan, data, cancelled);
 }
 
 }  // namespace

@@ -3,9 +3,16 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -69,6 +76,37 @@ TEST(IoDirectory, RenameNeverReplaces) {
   remove_directory(to);
   rename_to_new(from, to);
   EXPECT_EQ(list_directory(folder.path()), std::vector<std::string>{"to"});
+}
+
+/// From now on the kernel answers this process like a file system that cannot refuse to replace: EINVAL.
+bool forbid_renameat2() {
+  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1),
+                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog filter = {std::size(program), program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST(IoDirectory, RenameNeverReplacesWhereTheFileSystemCannotRefuseItself) {
+  const testing::TemporaryFolder folder;
+  const std::string from = folder.path() / "from", to = folder.path() / "to";
+  const std::string taken = folder.path() / "taken";
+  for (const std::string& path : {from, taken}) make_directory(path);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!forbid_renameat2()) ::_exit(77);
+    const std::string refused = error_of([&] { rename_to_new(from, taken); }).what();
+    if (refused.find("File exists") == std::string::npos) ::_exit(1);
+    rename_to_new(from, to);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "this kernel has no seccomp filters";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(list_directory(folder.path()), (std::vector<std::string>{"taken", "to"}));
 }
 
 TEST(IoDirectory, TemporaryOnesVanishUnlessCommitted) {

@@ -59,9 +59,13 @@ TEST(TrainCommand, SaysWhatItDoesAndEvaluatesToTheSameLossAfterwards) {
 
   const ProgramResult evaluated = trireme(folder, {"evaluate", "runs/run"});
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.error;
-  const json answer = json::parse(evaluated.out), last = metrics_of(folder.path() / "runs/run").back();
+  const json answer = json::parse(evaluated.out);
+  const std::vector<json> lines = metrics_of(folder.path() / "runs/run");
+  const json& last = lines.at(lines.size() - 2);  // the save follows the evaluation
   EXPECT_EQ(answer["validation_loss"], last["validation_loss"]);
   EXPECT_EQ(answer["tokens"], last["validation_tokens"]);
+  EXPECT_EQ(lines.back()["step"], 6);
+  EXPECT_GT(lines.back()["checkpoint"]["bytes"], 0);
   EXPECT_EQ(answer["step"], 6);
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "launcher/train/console.h"
 #include "launcher/train/crc32c.h"
 #include "launcher/train/metrics_file.h"
 #include "launcher/train/step_report.h"
@@ -116,6 +117,34 @@ TEST(StepReport, IsOneLineOfJsonWithEveryKey) {
   EXPECT_TRUE(line["mfu_causal"].is_null());
   EXPECT_EQ(line["memory_by_category"]["weights"], 12);
   EXPECT_EQ(line["phases"]["data"], 0.5);
+}
+
+TEST(SaveReport, SaysWhatASaveCost) {
+  SaveReport report;
+  report.step = 20;
+  report.stall_seconds = 0.25;
+  report.snapshot_seconds = 0.5;
+  report.write_seconds = 2;
+  report.commit_seconds = 3;
+  report.tensor_bytes = int64_t{1} << 30;
+  report.file_bytes = int64_t{2} << 30;
+  report.replica_bytes = 4096;
+  report.num_skipped = 2;
+  EXPECT_EQ(
+      save_line(report),
+      "step 20  checkpoint saved in 3.00 s: 2.0 GiB, training stalled 0.250 s, copied at 2.0 GiB/s, written "
+      "at 1.0 GiB/s, 4.0 KiB of replicas spared, 2 skipped so far");
+  EXPECT_EQ(nlohmann::json::parse(save_json(report)),
+            nlohmann::json::parse(R"({"step": 20, "checkpoint": {"stall_seconds": 0.25, "commit_seconds": 3.0,
+              "snapshot_bytes_per_second": 2147483648.0, "write_bytes_per_second": 1073741824.0,
+              "bytes": 2147483648, "replica_bytes": 4096, "skipped_saves": 2}})"));
+  report.snapshot_seconds = 0;  // training waited
+  report.replica_bytes = report.num_skipped = 0;
+  EXPECT_EQ(save_line(report),
+            "step 20  checkpoint saved in 3.00 s: 2.0 GiB, training stalled 0.250 s, written at 1.0 GiB/s");
+  EXPECT_TRUE(nlohmann::json::parse(save_json(report))["checkpoint"]["snapshot_bytes_per_second"].is_null());
+  report.error = CheckpointError("no room");
+  EXPECT_EQ(save_json(report), R"({"step":20,"checkpoint":{"error":"no room"}})");
 }
 
 }  // namespace

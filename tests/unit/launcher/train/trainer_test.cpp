@@ -226,11 +226,79 @@ TEST_F(TrainerTest, AnotherModelOrDataSetIsRefusedAndNothingIsLost) {
       std::filesystem::exists(config.training.output_dir + "/checkpoints/step-00000002/manifest.json"));
 }
 
-/// Every save fails as on a disk that is full while one lives.
+/// A fault of every save while one lives; by default that of a disk that is full.
 struct FailingDisk {
-  FailingDisk() { setenv("TRIREME_FAULT", "index:0:error", 1); }
+  explicit FailingDisk(const char* fault = "index:0:error") { setenv("TRIREME_FAULT", fault, 1); }
   ~FailingDisk() { unsetenv("TRIREME_FAULT"); }
 };
+
+TEST_F(TrainerTest, StepsGoOnWhileACheckpointIsWrittenAndItIsThatOfItsStep) {
+  const RunConfig waiting = tiny_run(folder_, {"save_interval=2", "async=false"});
+  RunConfig background = tiny_run(other_, {"save_interval=2"});
+  const Outcome expected = train(waiting, 2);
+  {
+    const FailingDisk slow("before_fsync:1:delay=0.3");
+    const Outcome given = train(background, 2);
+    EXPECT_EQ(given.masters, expected.masters);
+  }
+  EXPECT_EQ(column(background, "loss"), column(waiting, "loss"));
+
+  std::vector<int64_t> saved_after;  // the last step before each save's line
+  std::vector<json> saves;
+  for (int64_t step = 0; const json& line : metrics_of(background)) {
+    if (line.contains("loss")) step = line["step"];
+    if (!line.contains("checkpoint")) continue;
+    saves.push_back(line);
+    saved_after.push_back(step);
+  }
+  EXPECT_EQ(saves.front()["step"], 2);
+  EXPECT_GT(saved_after.front(), 2);
+  EXPECT_EQ(saves.back()["step"], 12);
+  EXPECT_GE(saves.back()["checkpoint"]["skipped_saves"], 1);
+  EXPECT_GT(saves.back()["checkpoint"]["replica_bytes"], 0);
+
+  // What was saved beside training is what training had: from there it goes on to the same weights.
+  RunConfig again = background;
+  again.training.resume = background.training.output_dir + "/checkpoints/step-00000002";
+  again.training.output_dir += "-again";
+  EXPECT_EQ(train(again, 2).masters, expected.masters);
+}
+
+TEST_F(TrainerTest, FailedSavesEndARunWhenItSaysSo) {
+  ::testing::internal::CaptureStderr();
+  const FailingDisk disk("write:1:error");
+  for (const char* async : {"async=true", "async=false"})
+    for (const char* policy : {"on_save_error=stop", "max_failed_saves=1"}) {
+      const TemporaryFolder folder;
+      const RunConfig config =
+          tiny_run(folder, {"train_iters=80", "save_interval=4", "save_last=false", async, policy});
+      const bool stop = policy[0] == 'o';
+      try {
+        train(config, 2);
+        ADD_FAILURE() << policy;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.exit_code(), ExitCode::kInputOutput) << error.what();
+        const std::string expected = stop ? "(checkpoint.on_save_error: stop)"
+                                          : "(failed saves in a row: 2; checkpoint.max_failed_saves: 1)";
+        EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
+      }
+      const size_t steps = column(config, "loss").size();
+      EXPECT_GE(steps, stop ? 4u : 8u);
+      if (async[6] == 'f') {
+        EXPECT_EQ(steps, stop ? 4u : 8u);
+      }
+    }
+  ::testing::internal::GetCapturedStderr();
+}
+
+TEST_F(TrainerTest, ACheckpointKnowsTheValidationLossOfItsTime) {
+  const RunConfig config = tiny_run(folder_, {"save_interval=6", "keep_last=1", "keep_best=2"});
+  train(config);
+  const auto losses = column(config, "validation_loss");  // of steps 4, 8 and 12
+  const std::string checkpoints = config.training.output_dir + "/checkpoints/";
+  EXPECT_EQ(validation_loss_of(read_training_state(checkpoints + "step-00000006")), losses.at(4));
+  EXPECT_EQ(validation_loss_of(read_training_state(checkpoints + "step-00000012")), losses.at(12));
+}
 
 TEST_F(TrainerTest, AFailedSaveIsToldAndTrainingGoesOnButTheLastOneMustSucceed) {
   ::testing::internal::CaptureStderr();

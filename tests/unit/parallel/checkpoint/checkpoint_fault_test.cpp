@@ -72,7 +72,8 @@ std::vector<std::string> leftovers(const std::string& directory) {
   return result;
 }
 
-const char* const kEveryRank[] = {"prepared", "skeleton", "write", "before_fsync", "before_agreement"};
+const char* const kEveryRank[] = {"prepared", "snapshot",     "skeleton",
+                                  "write",    "before_fsync", "before_agreement"};
 const char* const kCommitter[] = {"index", "manifest"};
 
 TEST(CheckpointFault, AnErrorOnAnyRankFailsAllOfThemAndLeavesNothing) {
