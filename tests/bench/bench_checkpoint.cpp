@@ -85,8 +85,10 @@ class Side {
     optimizer_ = make_optimizer(context_, OptimizerConfig(), *store_);
     fill();
     CheckpointConfig config;
-    config.keep_last = 0;  // removal is not timed
+    config.keep_last = 0;      // removal is not timed
+    config.save_interval = 1;  // so that there is memory for copies
     checkpoints_ = std::make_unique<CheckpointStore>(options.folder + "/checkpoints", world, config, "bench");
+    checkpoints_->prepare(context_, *store_, optimizer_->state());
     state_.run_id = "bench";
     state_.precision = "fp32";
     copy_.resize(static_cast<size_t>(share_bytes()));
@@ -96,9 +98,10 @@ class Side {
   json run(const std::string& command) {
     const std::map<std::string, std::function<json()>> commands = {
         {"write", [&] { return write_plainly(); }}, {"read", [&] { return read_plainly(); }},
-        {"save", [&] { return save(); }},           {"restore", [&] { return restore(); }},
-        {"copy", [&] { return copy(); }},           {"digest", [&] { return digest(); }},
-        {"cool", [&] { return cool(); }},           {"cycle", [&] { return cycle(); }}};
+        {"save", [&] { return save(); }},           {"start", [&] { return start(); }},
+        {"restore", [&] { return restore(); }},     {"copy", [&] { return copy(); }},
+        {"digest", [&] { return digest(); }},       {"cool", [&] { return cool(); }},
+        {"cycle", [&] { return cycle(); }}};
     world_.barrier();
     return commands.at(command)();
   }
@@ -168,8 +171,21 @@ class Side {
 
   json save() {
     ++state_.step;
-    return {
-        {"seconds", seconds_of([&] { checkpoints_->save(context_, state_, *store_, optimizer_->state()); })}};
+    return {{"seconds", seconds_of([&] {
+               if (const auto report = checkpoints_->save(context_, state_, *store_, optimizer_->state()))
+                 if (report->error) throw *report->error;
+             })}};
+  }
+
+  /// The stall of the step that starts a save, and the whole save.
+  json start() {
+    ++state_.step;
+    double stall = 0;
+    const double whole = seconds_of([&] {
+      stall = seconds_of([&] { checkpoints_->start_save(context_, state_, *store_, optimizer_->state()); });
+      if (const auto report = checkpoints_->wait(); report && report->error) throw *report->error;
+    });
+    return {{"seconds", stall}, {"whole", whole}};
   }
 
   json restore() {

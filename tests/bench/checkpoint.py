@@ -17,7 +17,7 @@ import compare
 
 RANKS = 2
 # Commands of the two sides
-OURS = ["write", "save", "copy", "digest"]
+OURS = ["write", "save", "start", "copy", "digest"]
 PEERS = ["torch_save", "dcp_save", "dcp_start"]
 
 
@@ -100,7 +100,7 @@ def row_of(args, measured, replicated):
             ratios[name] = measured.median("write") / measured.median(name)
         if ", " in name and not name.startswith("read"):
             ratios[name] = measured.median("read" + name[name.index(","):]) / measured.median(name)
-    for name in ("save", "dcp_start"):  # what a step that saves waits for
+    for name in ("start", "dcp_start"):
         if name in measured.seconds:
             ratios[f"stall of {name} over copy"] = measured.median(name) / measured.median("copy")
     return {
@@ -123,9 +123,9 @@ def print_row(row):
     for name, seconds in row["median_seconds"].items():
         ratio = f"{row['ratios'][name]:.2f} of plain" if name in row["ratios"] else ""
         print(f"  {name:18} {seconds:8.3f} s  {row['bytes_per_second'][name] / 1e9:6.2f} GB/s  {ratio}")
-    for name in ("save", "dcp_start"):
-        if f"stall of {name} over copy" in row["ratios"]:
-            print(f"  {name} stalls its step for {row['ratios'][f'stall of {name} over copy']:.2f} of copying the bytes")
+    for name, seconds in row["whole_background_save_seconds"].items():
+        stalled = row["ratios"][f"stall of {name[:-6]} over copy"]
+        print(f"  {name[:-6]} stalls its step for {stalled:.2f} of copying the bytes; the save takes {seconds:.2f} s")
     print(f"  memory that a restore takes beside the tensors: {row['restore_extra_memory_of_a_rank'] / 2**20:.0f} MiB a rank")
 
 

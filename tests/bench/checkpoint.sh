@@ -10,7 +10,7 @@ tests/bench/checkpoint.sh [--folder DIR] [--rounds 5] [--replicated]
 
 Builds bench_checkpoint and alternates saves and restores of 2 GB from two ranks with plain writes and reads of as many
 bytes, and with torch.save and torch.distributed.checkpoint where the environment variable TRIREME_PEER_PYTHON names a Python
-that has torch (tests/bench/cpu.sh --help says how to make one). Prints ratios, cost of digests, memory of a restore;
+that has torch (tests/bench/cpu.sh --help says how to make one). Prints ratios, stall, cost of digests, memory of a restore;
 writes build/release/bench-checkpoint.json. Takes 7 GB on the disk and 10 GB of memory.
 HELP
   exit 0
