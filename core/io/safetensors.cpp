@@ -194,8 +194,11 @@ SafetensorsFolder::SafetensorsFolder(const std::filesystem::path& folder) {
   const auto open = [&](const std::string& name) { files_.emplace(name, SafetensorsFile(folder / name)); };
   const std::filesystem::path index_path = folder / kIndexFile;
   std::map<std::string, std::string> listed;  // tensor -> file
-  if (std::filesystem::exists(folder / kSingleFile) || !std::filesystem::exists(index_path)) {
+  if (std::filesystem::exists(folder / kSingleFile)) {
     open(kSingleFile);
+  } else if (!std::filesystem::exists(index_path)) {
+    throw DataError(fmt::format("'{}' has neither {} nor {}; other formats of weights are not read",
+                                folder.string(), kSingleFile, kIndexFile));
   } else {
     const std::string where = index_path.string();
     const io::File file = open_model_file(index_path);

@@ -96,6 +96,9 @@ ExitCode export_checkpoint(const ExportOptions& options) {
         fmt::format("'{}' has no counterpart in Transformers:\n  {}", step, fmt::join(obstacles, "\n  ")));
   const std::vector<LogicalWeight> ours = logical_weights(config.model);
   check_weights(step, manifest, ours);
+  if (hugging_face_family(config.model) == HuggingFaceFamily::kLlama && config.model.hidden_dropout > 0)
+    log::warning("model.hidden_dropout {} is left out: Llama's config.json has no such value",
+                 config.model.hidden_dropout);
   const std::string output = new_folder(options.output);
 
   const HuggingFaceFamily family = hugging_face_family(config.model);

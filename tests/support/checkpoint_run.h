@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdlib.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +27,13 @@ class CheckpointRun {
 
   /// Every byte of values, masters and optimizer state.
   std::string content() const;
+};
+
+/// The value of TRIREME_FAULT for a scope in which no save is under way at either end.
+class Fault {
+ public:
+  explicit Fault(const std::string& fault) { ::setenv("TRIREME_FAULT", fault.c_str(), 1); }
+  ~Fault() { ::unsetenv("TRIREME_FAULT"); }
 };
 
 }  // namespace trireme::testing

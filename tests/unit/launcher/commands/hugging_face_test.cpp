@@ -183,6 +183,7 @@ struct Spoiled {
   const char* family;
   std::function<void(const std::string& folder)> spoil;
   std::string message;
+  ExitCode code = ExitCode::kBadData;
 };
 
 std::function<void(const std::string&)> set(const std::string& key, const ordered_json& value) {
@@ -258,7 +259,10 @@ TEST_F(HuggingFace, WhatCannotBeExpressedOrIsWrongIsNamedAndNothingIsWritten) {
        "/config.json' cannot be opened: No such file or directory; give a folder that Transformers' "
        "save_pretrained() made"},
       {"llama", [](const std::string& folder) { fs::remove(folder + "/model-00002-of-00002.safetensors"); },
-       "/model-00002-of-00002.safetensors' cannot be opened: No such file"},
+       "/model-00002-of-00002.safetensors' cannot be opened: No such file", ExitCode::kInputOutput},
+      {"gpt2", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"); },
+       "has neither model.safetensors nor model.safetensors.index.json; other formats of weights are not "
+       "read"},
       {"gpt2", [](const std::string& folder) { fs::resize_file(folder + "/model.safetensors", 100000); },
        "/model.safetensors: not a valid safetensors file: tensor "},
       {"gpt2",
@@ -273,7 +277,7 @@ TEST_F(HuggingFace, WhatCannotBeExpressedOrIsWrongIsNamedAndNothingIsWritten) {
       ADD_FAILURE() << "accepted: " << wrong.message;
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), HasSubstr(wrong.message));
-      EXPECT_TRUE(error.exit_code() == ExitCode::kBadData || error.exit_code() == ExitCode::kInputOutput);
+      EXPECT_EQ(error.exit_code(), wrong.code) << error.what();
     }
     EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()), 1)
         << wrong.message;

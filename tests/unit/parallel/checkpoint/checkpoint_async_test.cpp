@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <stdexcept>
 #include <thread>
 
 #include "core/base/error.h"
@@ -34,15 +35,9 @@ namespace {
 using comm::LocalCommunicator;
 using comm::run_thread_ranks;
 using testing::CheckpointRun;
+using testing::Fault;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
-
-/// The value of TRIREME_FAULT for a scope in which no save is under way at either end.
-class Fault {
- public:
-  explicit Fault(const std::string& fault) { ::setenv("TRIREME_FAULT", fault.c_str(), 1); }
-  ~Fault() { ::unsetenv("TRIREME_FAULT"); }
-};
 
 /// One rank's run, its store and the step it has reached.
 struct Rank {
@@ -69,6 +64,7 @@ struct Rank {
   int train_until_saved(std::optional<SaveReport>& report) {
     int steps = 0;
     for (; !report; ++steps) {
+      if (!store.is_saving()) throw std::logic_error("the save has ended unheard");
       report = store.poll();
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }

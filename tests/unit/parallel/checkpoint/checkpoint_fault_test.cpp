@@ -26,15 +26,9 @@ namespace {
 using comm::LocalCommunicator;
 using comm::run_thread_ranks;
 using testing::CheckpointRun;
+using testing::Fault;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
-
-/// The value of TRIREME_FAULT for a scope.
-class Fault {
- public:
-  explicit Fault(const std::string& fault) { ::setenv("TRIREME_FAULT", fault.c_str(), 1); }
-  ~Fault() { ::unsetenv("TRIREME_FAULT"); }
-};
 
 /// Saves run `seed` at `step`, with `num_ranks` ranks. The errors of the ranks.
 std::vector<std::string> save(const std::string& directory, int num_ranks, int64_t step, uint64_t seed,
