@@ -54,7 +54,7 @@ void CheckpointConfig::fields(FieldVisitor& visitor) {
                 allow_data_change);
   visitor.visit(
       {"restore_buffer_bytes",
-       "Memory that a rank may take to read a checkpoint, beside what it reads into; each 64 MiB is a "
+       "Memory that a rank may take to read a checkpoint, beside what it reads into; each 8 MiB is a "
        "thread that reads, up to 4.",
        "bytes", 1 << 24, 1e15},
       restore_buffer_bytes);

@@ -21,7 +21,8 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-constexpr int64_t kLargestRead = int64_t{64} << 20;
+/// Small enough that a block is digested and copied while it is in the processor's cache.
+constexpr int64_t kLargestRead = int64_t{8} << 20;
 constexpr int64_t kMostThreads = 4;
 constexpr int64_t kLargestGap = int64_t{256} << 10;
 
@@ -32,6 +33,7 @@ struct Block {
   const HeldTensor* target = nullptr;  ///< null: only to be checked
   int64_t begin = 0;                   ///< first byte in the box
   int64_t num_bytes = 0;
+  std::byte* destination = nullptr;  ///< where the whole block lies in the target as it does in the file
 
   int64_t file_begin() const { return saved->file_offset + begin; }
   int64_t file_end() const { return file_begin() + num_bytes; }
@@ -56,6 +58,21 @@ std::pair<int64_t, int64_t> wanted_bytes(const SavedBox& saved, const Box& share
     last += (shared.offset[dim] + shared.extent[dim] - 1 - saved.box.offset[dim]) * strides[dim];
   }
   return {first, last};
+}
+
+/// Where the block goes when its bytes lie together in the target too: boxes that differ in dimension 0 only.
+std::byte* find_destination(const Block& block, const Box& shared) {
+  const Box& from = block.saved->box;
+  const HeldTensor& target = *block.target;
+  if (!target.data.is_contiguous()) return nullptr;
+  for (size_t dim = 1; dim < from.extent.size(); ++dim)
+    if (from.extent[dim] != target.box.box.extent[dim] || from.extent[dim] != shared.extent[dim])
+      return nullptr;
+  const int64_t row_bytes = byte_strides(from.extent, size_of(block.tensor->dtype))[0];
+  const int64_t first = (shared.offset[0] - from.offset[0]) * row_bytes;
+  if (block.begin < first || block.begin + block.num_bytes > first + shared.extent[0] * row_bytes)
+    return nullptr;
+  return target.data.raw() + (shared.offset[0] - target.box.box.offset[0]) * row_bytes + block.begin - first;
 }
 
 void add_blocks(std::vector<Block>& blocks, const Manifest& manifest, const Block& whole, int64_t first,
@@ -119,13 +136,15 @@ std::string damage_of(const std::string& path, const Manifest& manifest, const B
       block.file_end(), actual, expected);
 }
 
-/// A range of a file that is read at once, and the blocks in it.
+/// A range of a file that is read at once, and the blocks in it: several, or one that has a destination.
 struct Read {
   const io::File* file = nullptr;
   std::span<const Block> blocks;  ///< ascending
   int64_t end = 0;                ///< of the last byte
 
   int64_t begin() const { return blocks.front().file_begin(); }
+  int64_t num_bytes() const { return end - begin(); }
+  std::byte* destination() const { return blocks.front().destination; }
 };
 
 /// Few and large reads that hold all blocks of one file, which it sorts.
@@ -137,6 +156,7 @@ void add_reads(std::vector<Read>& reads, const io::File& file, std::vector<Block
     const int64_t begin = blocks[first].file_begin();
     int64_t end = blocks[first].file_end();
     for (next = first + 1; next < blocks.size(); ++next) {
+      if (blocks[first].destination != nullptr || blocks[next].destination != nullptr) break;
       if (blocks[next].file_begin() - end > kLargestGap || blocks[next].file_end() - begin > largest_read)
         break;
       end = std::max(end, blocks[next].file_end());
@@ -164,12 +184,13 @@ int64_t read_blocks(const std::string& step_directory, std::map<std::string, std
   run_tasks(static_cast<int64_t>(reads.size()), num_threads, [&](int64_t task, int thread) {
     if (task > failed) return;
     const Read& read = reads[static_cast<size_t>(task)];
+    const auto size = static_cast<size_t>(read.num_bytes());
     std::vector<std::byte>& buffer = buffers[static_cast<size_t>(thread)];
-    buffer.resize(std::max(buffer.size(), static_cast<size_t>(read.end - read.begin())));
-    const auto bytes = std::span(buffer).first(static_cast<size_t>(read.end - read.begin()));
+    if (read.destination() == nullptr) buffer.resize(std::max(buffer.size(), size));
+    const std::span bytes(read.destination() == nullptr ? buffer.data() : read.destination(), size);
     try {
       read.file->read_at(read.begin(), bytes);
-      num_bytes += read.end - read.begin();
+      num_bytes += read.num_bytes();
       for (const Block& block : read.blocks)
         use(*read.file, block,
             Bytes(bytes).subspan(static_cast<size_t>(block.file_begin() - read.begin()),
@@ -198,14 +219,18 @@ int64_t read_tensors(const std::string& step_directory, const Manifest& manifest
       const std::optional<Box> shared = intersection(saved.box, target.box.box);
       if (!shared) continue;
       const auto [first, last] = wanted_bytes(saved, *shared, size_of(tensor.dtype));
-      add_blocks(blocks[saved.file], manifest, {&tensor, &saved, &target, 0, 0}, first, last);
+      std::vector<Block>& list = blocks[saved.file];
+      const size_t before = list.size();
+      add_blocks(list, manifest, {&tensor, &saved, &target}, first, last);
+      for (Block& block : std::span(list).subspan(before))
+        block.destination = find_destination(block, *shared);
     }
   }
   return read_blocks(
       step_directory, blocks, buffer_bytes, [&](const io::File& file, const Block& block, Bytes bytes) {
         if (const std::string damage = damage_of(file.path(), manifest, block, bytes); !damage.empty())
           throw CheckpointError(damage);
-        copy_block(block, bytes);
+        if (block.destination == nullptr) copy_block(block, bytes);
       });
 }
 
@@ -226,7 +251,7 @@ std::vector<std::string> check_blocks(const std::string& step_directory, const M
   for (const SavedTensor& tensor : manifest.tensors)
     for (const SavedBox& saved : tensor.boxes)
       if (saved.file == file_name)
-        add_blocks(blocks[file_name], manifest, {&tensor, &saved, nullptr, 0, 0}, 0, saved.num_bytes);
+        add_blocks(blocks[file_name], manifest, {&tensor, &saved}, 0, saved.num_bytes);
   std::mutex mutex;
   std::map<int64_t, std::string> lines;  // by place in the file
   read_blocks(step_directory, blocks, kUsualReadBuffer,

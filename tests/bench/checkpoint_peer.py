@@ -74,6 +74,7 @@ class Peer:
                     shutil.rmtree(self.path(name))
                 elif name.startswith("torch-"):
                     os.remove(self.path(name))
+            os.sync()
 
 
 def main():
