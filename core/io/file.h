@@ -24,6 +24,8 @@ class File {
   int descriptor() const { return descriptor_; }
   int64_t size() const;
   void read_at(int64_t offset, std::span<std::byte> bytes) const;  ///< all of them, or IoError
+  /// Asks for a range to be brought from the disk meanwhile; a hint.
+  void will_need(int64_t offset, int64_t bytes) const;
   void write_at(int64_t offset, std::span<const std::byte> bytes);
   void reserve(int64_t bytes);  ///< makes the file this long, with its blocks allocated, reading zeros
   void sync();                  ///< fsync; after a failure the file must be given up, never synced again

@@ -55,7 +55,7 @@ void CheckpointConfig::fields(FieldVisitor& visitor) {
   visitor.visit(
       {"restore_buffer_bytes",
        "Memory that a rank may take to read a checkpoint, beside what it reads into; each 8 MiB is a "
-       "thread that reads, up to 4.",
+       "thread that reads, up to 2.",
        "bytes", 1 << 24, 1e15},
       restore_buffer_bytes);
 }

@@ -23,7 +23,9 @@ using Bytes = std::span<const std::byte>;
 
 /// Small enough that a block is digested and copied while it is in the processor's cache.
 constexpr int64_t kLargestRead = int64_t{8} << 20;
-constexpr int64_t kMostThreads = 4;
+constexpr int64_t kMostThreads = 2;
+/// Reads that the disk is asked for ahead.
+constexpr int64_t kReadsAhead = 32;
 constexpr int64_t kLargestGap = int64_t{256} << 10;
 
 /// A block of a saved box, and whom it is for.
@@ -184,6 +186,8 @@ int64_t read_blocks(const std::string& step_directory, std::map<std::string, std
   run_tasks(static_cast<int64_t>(reads.size()), num_threads, [&](int64_t task, int thread) {
     if (task > failed) return;
     const Read& read = reads[static_cast<size_t>(task)];
+    if (const auto ahead = static_cast<size_t>(task + kReadsAhead); ahead < reads.size())
+      reads[ahead].file->will_need(reads[ahead].begin(), reads[ahead].num_bytes());
     const auto size = static_cast<size_t>(read.num_bytes());
     std::vector<std::byte>& buffer = buffers[static_cast<size_t>(thread)];
     if (read.destination() == nullptr) buffer.resize(std::max(buffer.size(), size));

@@ -14,7 +14,7 @@ inline constexpr int64_t kUsualReadBuffer = int64_t{1} << 30;
 /// Fills every target from the boxes that hold a part of it, whatever the layout at save. Reads at the
 /// manifest's offsets in the order of the files, without libhdf5; every block is checked, before it is copied
 /// or, where it lies in its target as in the file, after it has been read into it: after an error the targets
-/// hold anything. Each of at most 4 threads reads up to 8 MiB at once, and holds no more: together at most
+/// hold anything. Each of at most 2 threads reads up to 8 MiB at once, and holds no more: together at most
 /// `buffer_bytes`, or a block where that is larger. Targets must be tensors of the manifest (see
 /// compare_tensors), apart from each other in memory. Returns the bytes read: whole blocks, and gaps of at
 /// most 256 KiB between them. Errors: CheckpointError naming file, tensor, expected and actual digest;

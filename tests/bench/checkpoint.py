@@ -2,13 +2,14 @@
 """Times saving and restoring 2 GB from two ranks against plain writes and reads of the same bytes, and against torch.save and
 torch.distributed.checkpoint. Run by checkpoint.sh; Python 3.9, no packages.
 
-All sides are alive and take turns, the first rotating; ratios are of medians, plain over the side: 1 is as fast as the disk
-was in the same run. Files of the round before are removed untimed. `cold`: the files were written, fsynced and dropped from
+All sides are alive and take turns, in an order that is drawn anew each round (a disk remembers who wrote before); ratios
+are of medians, plain over the side: 1 is as fast as the disk was in the same run. Files of the round before are removed untimed. `cold`: the files were written, fsynced and dropped from
 the page cache (posix_fadvise); a host may still cache them. `warm`: they are in the page cache.
 """
 import argparse
 import json
 import os
+import random
 import shutil
 import statistics
 import tempfile
@@ -54,11 +55,12 @@ def start(args, folder, replicated):
 
 
 def one_round(sides, measured, turn):
-    """Writes in a rotating order, then reads of what the last writes left."""
+    """Writes in a drawn order, then reads of what the last writes left."""
     writes = [(sides[0], command) for command in OURS] + [(side, command) for side in sides[1:] for command in PEERS]
-    shift = turn % len(writes)
-    for side, command in writes[shift:] + writes[:shift]:
-        side.tell("cycle")
+    random.Random(turn).shuffle(writes)
+    for side, command in writes:
+        for each in sides:
+            each.tell("cycle")
         measured.take(side, command)
     ours = sides[0]
     ours.tell("cycle")
@@ -136,7 +138,7 @@ def main():
     parser.add_argument("--folder", default=None, help="where to write; its disk is what is measured")
     parser.add_argument("--matrices", type=int, default=11)
     parser.add_argument("--width", type=int, default=4096)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--port", type=int, default=29613)
     parser.add_argument("--replicated", action="store_true", help="also with every rank holding all")
     parser.add_argument("--smoke", action="store_true", help="a few kilobytes: does everything run?")

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../cluster/lib.sh"
 
 if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
   cat <<'HELP'
-tests/bench/checkpoint.sh [--folder DIR] [--rounds 5] [--replicated]
+tests/bench/checkpoint.sh [--folder DIR] [--rounds 7] [--replicated]
 
 Builds bench_checkpoint and alternates saves and restores of 2 GB from two ranks with plain writes and reads of as many
 bytes, and with torch.save and torch.distributed.checkpoint where the environment variable TRIREME_PEER_PYTHON names a Python
