@@ -60,6 +60,12 @@ std::string bin_path(const std::string& prefix) {
 std::string idx_path(const std::string& prefix) {
   return prefix + ".idx";
 }
+std::string source_prefix(const std::string& prefix) {
+  return prefix + ".source";
+}
+std::string target_prefix(const std::string& prefix) {
+  return prefix + ".target";
+}
 
 IndexedDataset::IndexedDataset(const std::string& prefix)
     : prefix_(prefix), index_(idx_path(prefix)), tokens_(bin_path(prefix)) {
@@ -146,9 +152,16 @@ void IndexedDataset::copy_tokens(int64_t begin, std::span<int32_t> out, int64_t 
   }
 }
 
-int64_t IndexedDataset::document_begin(int64_t document) const {
-  const int64_t sequence = read_bound(document);
+int64_t IndexedDataset::first_sequence(int64_t document) const {
+  return read_bound(document);
+}
+
+int64_t IndexedDataset::sequence_begin(int64_t sequence) const {
   return sequence == num_sequences_ ? num_tokens() : read_pointer(sequence) / size_of(dtype_);
+}
+
+int64_t IndexedDataset::document_begin(int64_t document) const {
+  return sequence_begin(first_sequence(document));
 }
 
 int64_t IndexedDataset::document_of(int64_t position) const {

@@ -31,6 +31,11 @@ class IndexedDataset {
   void copy_tokens(int64_t begin, std::span<int32_t> out, int64_t vocab_size) const;
   /// The first token of document `document` in the stream; num_tokens() for `document` == num_documents().
   int64_t document_begin(int64_t document) const;
+  /// Document `document` is made of the sequences [first_sequence(document), first_sequence(document + 1)).
+  int64_t first_sequence(int64_t document) const;
+  /// Sequence `sequence` is the tokens [sequence_begin(sequence), sequence_begin(sequence + 1)) of the
+  /// stream.
+  int64_t sequence_begin(int64_t sequence) const;
   /// The document that token `position` belongs to. O(log num_documents).
   int64_t document_of(int64_t position) const;
 
@@ -55,5 +60,9 @@ class IndexedDataset {
 /// The files of a data set.
 std::string bin_path(const std::string& prefix);
 std::string idx_path(const std::string& prefix);
+/// The two data sets that `trireme prepare --source --target` writes for the pairs PREFIX: document i of one
+/// belongs to document i of the other.
+std::string source_prefix(const std::string& prefix);
+std::string target_prefix(const std::string& prefix);
 
 }  // namespace trireme

@@ -61,9 +61,18 @@ void IndexedDatasetWriter::write(std::FILE* file, const std::string& path, const
 }
 
 void IndexedDatasetWriter::add_document(std::span<const int32_t> ids) {
-  TRIREME_ASSERT(bin_ != nullptr, "add_document after commit");
+  add_sequence(ids);
+  end_document();
+}
+
+void IndexedDatasetWriter::end_document() {
+  bounds_.push_back(num_sequences());
+}
+
+void IndexedDatasetWriter::add_sequence(std::span<const int32_t> ids) {
+  TRIREME_ASSERT(bin_ != nullptr, "add_sequence after commit");
   if (ids.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
-    throw DataError(fmt::format("a document of {} tokens is too long for the format", ids.size()));
+    throw DataError(fmt::format("a sequence of {} tokens is too long for the format", ids.size()));
   for (const int32_t id : ids)
     TRIREME_ASSERT(id >= 0 && id < vocab_size_, fmt::format("token {} of {}", id, vocab_size_));
   if (dtype_ == TokenDType::kUInt16) {
@@ -84,14 +93,14 @@ void IndexedDatasetWriter::write_index() {
     put(kIndexVersion);
     put(static_cast<uint8_t>(dtype_));
     put(static_cast<uint64_t>(sizes_.size()));
-    put(static_cast<uint64_t>(sizes_.size() + 1));
+    put(static_cast<uint64_t>(bounds_.size()));
     write(file, temporary_idx_, sizes_.data(), sizes_.size() * 4);
     int64_t pointer = 0;
     for (const int32_t size : sizes_) {
       put(pointer);
       pointer += size * size_of(dtype_);
     }
-    for (size_t bound = 0; bound <= sizes_.size(); ++bound) put(static_cast<int64_t>(bound));
+    write(file, temporary_idx_, bounds_.data(), bounds_.size() * 8);
   } catch (...) {
     std::fclose(file);
     throw;
@@ -102,6 +111,7 @@ void IndexedDatasetWriter::write_index() {
 
 void IndexedDatasetWriter::commit() {
   TRIREME_ASSERT(bin_ != nullptr, "commit twice");
+  TRIREME_ASSERT(bounds_.back() == num_sequences(), "commit inside a document");
   write_index();
   if (!close_safely(std::exchange(bin_, nullptr)))
     throw IoError(fmt::format("{}: writing failed: {}", temporary_bin_, last_system_error()));

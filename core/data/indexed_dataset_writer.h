@@ -10,7 +10,7 @@
 
 namespace trireme {
 
-/// Writes a data set (see IndexedDataset) document by document, into temporary files beside PREFIX.bin and
+/// Writes a data set (see IndexedDataset) sequence by sequence, into temporary files beside PREFIX.bin and
 /// PREFIX.idx that commit() renames, the index last. Without commit() nothing is left behind. Throws IoError.
 class IndexedDatasetWriter {
  public:
@@ -20,12 +20,17 @@ class IndexedDatasetWriter {
   IndexedDatasetWriter(const IndexedDatasetWriter&) = delete;
   IndexedDatasetWriter& operator=(const IndexedDatasetWriter&) = delete;
 
-  /// One document of one sequence. Ids must fit the vocabulary.
+  /// One sequence of the document that end_document() closes. Ids must fit the vocabulary.
+  void add_sequence(std::span<const int32_t> ids);
+  void end_document();
+  /// One document of one sequence.
   void add_document(std::span<const int32_t> ids);
+  /// Every sequence must be in a document that was ended.
   void commit();
 
   int64_t num_tokens() const { return num_tokens_; }
-  int64_t num_documents() const { return static_cast<int64_t>(sizes_.size()); }
+  int64_t num_sequences() const { return static_cast<int64_t>(sizes_.size()); }
+  int64_t num_documents() const { return static_cast<int64_t>(bounds_.size()) - 1; }
 
  private:
   void write(std::FILE* file, const std::string& path, const void* data, size_t size);
@@ -39,6 +44,7 @@ class IndexedDatasetWriter {
   TokenDType dtype_;
   std::FILE* bin_ = nullptr;
   std::vector<int32_t> sizes_;
+  std::vector<int64_t> bounds_ = {0};
   std::vector<uint16_t> narrow_;
   int64_t num_tokens_ = 0;
 };

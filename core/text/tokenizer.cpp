@@ -12,12 +12,12 @@
 
 namespace trireme {
 
-Tokenizer::Tokenizer(std::vector<std::string> tokens, std::vector<int32_t> special_ids)
-    : tokens_(std::move(tokens)), special_ids_(std::move(special_ids)) {
+Tokenizer::Tokenizer(std::vector<std::string> tokens, std::vector<int32_t> special_ids, SpecialIds special)
+    : tokens_(std::move(tokens)), special_ids_(std::move(special_ids)), special_(special) {
   std::sort(special_ids_.begin(), special_ids_.end());
   special_ids_.erase(std::unique(special_ids_.begin(), special_ids_.end()), special_ids_.end());
   for (const int32_t id : special_ids_)
-    if (token(id) == kEndOfDocument) end_of_document_id_ = id;
+    if (!special_.end && token(id) == kEndOfDocument) special_.end = id;
   for (size_t id = 0; id < tokens_.size(); ++id) ids_.emplace(tokens_[id], static_cast<int32_t>(id));
 }
 

@@ -19,6 +19,17 @@ enum class SpecialTokens {
   kIgnore  ///< encode takes their text as ordinary text; decode leaves them out
 };
 
+/// The special tokens that objectives need, where the tokenizer has them. None is ever added by encode.
+struct SpecialIds {
+  std::optional<int32_t> pad;
+  std::optional<int32_t> unknown;
+  std::optional<int32_t> begin;  ///< of a target sentence
+  std::optional<int32_t> end;    ///< of a document or a target sentence
+  std::optional<int32_t> cls;
+  std::optional<int32_t> sep;
+  std::optional<int32_t> mask;
+};
+
 /// Text to token ids and back. Immutable once made; every member may be called from several threads.
 class Tokenizer {
  public:
@@ -35,8 +46,9 @@ class Tokenizer {
   const std::string& token(int32_t id) const;
   std::optional<int32_t> id_of(std::string_view token) const;
   bool is_special(int32_t id) const;
-  /// The id that closes a document (<|endoftext|>), if the tokenizer has one.
-  std::optional<int32_t> end_of_document_id() const { return end_of_document_id_; }
+  const SpecialIds& special() const { return special_; }
+  /// special().end: what closes a document, if the tokenizer has it.
+  std::optional<int32_t> end_of_document_id() const { return special_.end; }
   /// "byte-level BPE" or "character".
   virtual std::string kind() const = 0;
   /// XXH3-128 of all that decides what encode and decode return, as 32 hexadecimal digits. The same however
@@ -46,8 +58,9 @@ class Tokenizer {
   void save(const std::string& folder) const;
 
  protected:
-  /// `tokens[id]` are the bytes of each id; `special_ids` are those parsed only on request.
-  Tokenizer(std::vector<std::string> tokens, std::vector<int32_t> special_ids);
+  /// `tokens[id]` are the bytes of each id; `special_ids` are those parsed only on request. <|endoftext|>
+  /// among them is special().end where `special` has none.
+  Tokenizer(std::vector<std::string> tokens, std::vector<int32_t> special_ids, SpecialIds special = {});
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
   /// What the hash covers besides kind, tokens and special ids.
@@ -63,7 +76,7 @@ class Tokenizer {
   std::vector<std::string> tokens_;
   std::vector<int32_t> special_ids_;
   std::unordered_map<std::string, int32_t> ids_;
-  std::optional<int32_t> end_of_document_id_;
+  SpecialIds special_;
 };
 
 /// The text of the special token that closes a document.

@@ -65,6 +65,36 @@ TEST(IndexedDatasetWriter, WritesTheBytesThatMegatronWrites) {
   EXPECT_EQ(testing::read_file(prefix + ".bin"), testing::read_file(kFixtures / "single_uint16.bin"));
 }
 
+TEST(IndexedDatasetWriter, WritesDocumentsOfSeveralSequencesAsMegatronDoes) {
+  const auto contents = nlohmann::json::parse(testing::read_file(kFixtures / "contents.json"));
+  const testing::TemporaryFolder folder;
+  const std::string prefix = (folder.path() / "out").string();
+  IndexedDatasetWriter writer(prefix, 200);
+  for (const auto& document : contents["sentences"]) {
+    for (const auto& sequence : document) writer.add_sequence(sequence.get<Ids>());
+    writer.end_document();
+  }
+  EXPECT_EQ(writer.num_sequences(), 7);
+  EXPECT_EQ(writer.num_documents(), static_cast<int64_t>(contents["sentences"].size()));
+  writer.commit();
+  EXPECT_EQ(testing::read_file(prefix + ".idx"), testing::read_file(kFixtures / "sentences_uint16.idx"));
+  EXPECT_EQ(testing::read_file(prefix + ".bin"), testing::read_file(kFixtures / "sentences_uint16.bin"));
+
+  const IndexedDataset dataset(prefix);
+  int64_t sequence = 0;
+  for (int64_t d = 0; d < dataset.num_documents(); ++d) {
+    EXPECT_EQ(dataset.first_sequence(d), sequence);
+    for (const auto& expected : contents["sentences"][static_cast<size_t>(d)]) {
+      const int64_t begin = dataset.sequence_begin(sequence);
+      Ids ids(static_cast<size_t>(dataset.sequence_begin(sequence + 1) - begin));
+      dataset.copy_tokens(begin, ids, 200);
+      EXPECT_EQ(ids, expected.get<Ids>());
+      ++sequence;
+    }
+  }
+  EXPECT_EQ(dataset.first_sequence(dataset.num_documents()), sequence);
+}
+
 TEST(IndexedDatasetWriter, WritesLargeIdsAndEmptyDocuments) {
   const testing::TemporaryFolder folder;
   const std::string prefix = (folder.path() / "out").string();
