@@ -5,7 +5,7 @@
 namespace trireme::ops {
 
 /// GELU: Hendrycks and Gimpel 2016, exact with erf, or their tanh form (what GPT-2 uses).
-enum class Activation { kGeluTanh, kGeluErf, kRelu };
+enum class Activation { kGeluTanh, kGeluErf, kRelu, kSigmoid, kTanh };
 
 /// y = f(x); x and y may be the same tensor in no backward.
 void activation_forward(Context& context, Activation activation, const Tensor& x, Tensor& y);

@@ -53,6 +53,22 @@ struct Relu {
   }
 };
 
+struct Sigmoid {
+  static HWY_INLINE Floats value(Floats x) { return sigmoid(x); }
+  /// e / (1 + e)^2 with e = exp(-|x|): nothing cancels where the function is flat.
+  static HWY_INLINE Floats slope(Floats x) {
+    const Floats e = exp(hn::Neg(hn::Abs(x)));
+    const Floats s = hn::Div(constant(1.0f), hn::Add(constant(1.0f), e));
+    return hn::Mul(hn::Mul(e, s), s);
+  }
+};
+
+struct Tanh {
+  static HWY_INLINE Floats value(Floats x) { return tanh(x); }
+  /// 1 - tanh^2 x = 4 sigmoid'(2x).
+  static HWY_INLINE Floats slope(Floats x) { return hn::Mul(constant(4.0f), Sigmoid::slope(hn::Add(x, x))); }
+};
+
 template <class Body>
 HWY_INLINE void dispatch_activation(Activation activation, Body&& body) {
   switch (activation) {
@@ -62,6 +78,10 @@ HWY_INLINE void dispatch_activation(Activation activation, Body&& body) {
       return body(GeluErf{});
     case Activation::kRelu:
       return body(Relu{});
+    case Activation::kSigmoid:
+      return body(Sigmoid{});
+    case Activation::kTanh:
+      return body(Tanh{});
   }
 }
 

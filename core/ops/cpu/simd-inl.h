@@ -202,6 +202,21 @@ HWY_INLINE Floats sigmoid(Floats x) {
   return hn::Div(constant(1.0f), hn::Add(constant(1.0f), exp(hn::Neg(x))));
 }
 
+/// tanh x = 1 - 2 / (1 + e^2|x|) with the sign of x; near zero, where that cancels, x + x^3 P(x^2) with a
+/// minimax polynomial fitted here (relative error 4.4e-9 before rounding).
+HWY_INLINE Floats tanh(Floats x) {
+  const Floats magnitude = hn::Abs(x), square = hn::Mul(x, x);
+  Floats p = constant(-0.005704984616712179f);
+  p = hn::MulAdd(p, square, constant(0.02063908488322913f));
+  p = hn::MulAdd(p, square, constant(-0.05373971426631152f));
+  p = hn::MulAdd(p, square, constant(0.13331442186718073f));
+  p = hn::MulAdd(p, square, constant(-0.3333328194149229f));
+  const Floats near = hn::MulAdd(hn::Mul(x, square), p, x);
+  const Floats e = exp(hn::Add(magnitude, magnitude));
+  const Floats far = hn::Sub(constant(1.0f), hn::Div(constant(2.0f), hn::Add(constant(1.0f), e)));
+  return hn::IfThenElse(hn::Lt(magnitude, constant(0.625f)), near, hn::CopySign(far, x));
+}
+
 /// The normal distribution function Phi(x) = (1 + erf(x / sqrt 2)) / 2; `density_root` receives e^(-x^2/2).
 /// Phi(-|x|) = e^(-x^2/2) t Q(t) with t = 1 / (1 + 0.265 |x|), the form of Hastings 1955 (Abramowitz and
 /// Stegun 7.1.26); Q is a minimax polynomial fitted here, relative error 1.1e-8 before rounding.

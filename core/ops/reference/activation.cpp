@@ -12,6 +12,10 @@ constexpr double kCubic = 0.044715;
 const double kRootTwoOverPi = std::sqrt(2.0 * std::numbers::inv_pi);
 const double kRootHalf = std::sqrt(0.5);
 
+double sigmoid(double x) {
+  return 1.0 / (1.0 + std::exp(-x));
+}
+
 double value(Activation activation, double x) {
   switch (activation) {
     case Activation::kGeluTanh:
@@ -20,6 +24,10 @@ double value(Activation activation, double x) {
       return 0.5 * x * std::erfc(-x * kRootHalf);
     case Activation::kRelu:
       return x > 0.0 ? x : 0.0;
+    case Activation::kSigmoid:
+      return sigmoid(x);
+    case Activation::kTanh:
+      return std::tanh(x);
   }
   return 0.0;
 }
@@ -34,12 +42,12 @@ double slope(Activation activation, double x) {
       return 0.5 * std::erfc(-x * kRootHalf) + x * std::exp(-0.5 * x * x) * 0.5 * kRootTwoOverPi;
     case Activation::kRelu:
       return x > 0.0 ? 1.0 : 0.0;
+    case Activation::kSigmoid:
+      return sigmoid(x) * sigmoid(-x);
+    case Activation::kTanh:
+      return 4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x);
   }
   return 0.0;
-}
-
-double sigmoid(double x) {
-  return 1.0 / (1.0 + std::exp(-x));
 }
 
 }  // namespace

@@ -63,6 +63,8 @@ std::vector<OpCase> activation_cases() {
     add_activation(cases, extent, Activation::kGeluTanh, "gelu tanh");
     add_activation(cases, extent, Activation::kGeluErf, "gelu erf");
     add_activation(cases, extent, Activation::kRelu, "relu");
+    add_activation(cases, extent, Activation::kSigmoid, "sigmoid");
+    add_activation(cases, extent, Activation::kTanh, "tanh");
     add_swiglu(cases, extent);
   }
   return cases;

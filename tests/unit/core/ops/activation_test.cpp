@@ -22,6 +22,8 @@ const std::vector<double> kX = {-6, -3, -1.5, -0.5, 0, 0.5, 1.5, 3, 6};
 struct Known {
   Activation activation;
   std::vector<double> y, slope;
+  bool bounded = false;  ///< flat on the right too
+  double lowest = 0;     ///< what it goes to on the left
 };
 
 const Known kKnown[] = {
@@ -36,6 +38,19 @@ const Known kKnown[] = {
      {-7.709976012836329e-10, -0.011584166630969648, -0.12771079315143308, 0.13263009646535764, 0.5,
       0.8673699035346424, 1.127710793151433, 1.0115841666309695, 1.0000000007709977}},
     {Activation::kRelu, {0, 0, 0, 0, 0, 0.5, 1.5, 3, 6}, {0, 0, 0, 0, 0, 1, 1, 1, 1}},
+    {Activation::kSigmoid,
+     {0.0024726231566347743, 0.04742587317756678, 0.18242552380635635, 0.3775406687981454, 0.5,
+      0.6224593312018546, 0.8175744761936437, 0.9525741268224334, 0.9975273768433653},
+     {0.002466509291360048, 0.04517665973091214, 0.14914645207033286, 0.2350037122015945, 0.25,
+      0.2350037122015945, 0.14914645207033286, 0.045176659730912, 0.002466509291359931},
+     true},
+    {Activation::kTanh,
+     {-0.9999877116507956, -0.9950547536867305, -0.9051482536448664, -0.46211715726000974, 0.0,
+      0.46211715726000974, 0.9051482536448664, 0.9950547536867305, 0.9999877116507956},
+     {2.4576547405302974e-05, 0.009866037165440166, 0.1807066389236486, 0.7864477329659274, 1.0,
+      0.7864477329659274, 0.1807066389236486, 0.009866037165440166, 2.4576547405302974e-05},
+     true,
+     -1},
 };
 
 TEST(Activations, GivePyTorchsValuesAndSlopes) {
@@ -89,15 +104,16 @@ TEST(Activations, LetNanThroughAndStayFiniteFarOut) {
     Tensor y = context.workspace({5}, DType::kFloat32), d = context.workspace({5}, DType::kFloat32);
     ops::activation_forward(context, known.activation, x, y);
     EXPECT_TRUE(std::isnan(y.data<float>()[0]));
-    EXPECT_EQ(y.data<float>()[1], 1000);
-    EXPECT_EQ(y.data<float>()[2], 0);
-    EXPECT_EQ(y.data<float>()[3], 1e30f);
-    EXPECT_EQ(y.data<float>()[4], 0);
+    EXPECT_EQ(y.data<float>()[1], known.bounded ? 1.0f : 1000.0f);
+    EXPECT_EQ(y.data<float>()[2], known.lowest);
+    EXPECT_EQ(y.data<float>()[3], known.bounded ? 1.0f : 1e30f);
+    EXPECT_EQ(y.data<float>()[4], known.lowest);
     ops::fill(context, d, 1);
     ops::activation_backward(context, known.activation, d, x, d);
-    EXPECT_EQ(d.data<float>()[1], 1);
+    const double right_slope = known.bounded ? 0.0 : 1.0;
+    EXPECT_NEAR(d.data<float>()[1], right_slope, 1e-30);
     EXPECT_NEAR(d.data<float>()[2], 0, 1e-30);
-    EXPECT_EQ(d.data<float>()[3], 1);
+    EXPECT_NEAR(d.data<float>()[3], right_slope, 1e-30);
     EXPECT_NEAR(d.data<float>()[4], 0, 1e-30);
     EXPECT_TRUE(known.activation == Activation::kRelu || std::isnan(d.data<float>()[0]));
   }
