@@ -145,7 +145,8 @@ TEST_F(FunctionGradients, OfResidualNormWithOneOutputUsed) {
 }
 
 TEST_F(FunctionGradients, OfActivations) {
-  for (const auto kind : {ops::Activation::kGeluTanh, ops::Activation::kGeluErf, ops::Activation::kRelu})
+  for (const auto kind : {ops::Activation::kGeluTanh, ops::Activation::kGeluErf, ops::Activation::kRelu,
+                          ops::Activation::kSigmoid, ops::Activation::kTanh})
     expect_right({{strided({4, 6}, 1)}, {}, [&](Context& c, const auto& in) -> std::vector<Variable> {
                     return {activation(c, kind, in[0])};
                   }});
@@ -206,12 +207,37 @@ TEST_F(FunctionGradients, OfLinearCrossEntropyInOneChunkAndInMany) {
   parameters_.allocate(context_);
   const Batch batch = random_batch(context_, 2, 7, 9, 3);
   for (const int64_t chunk_bytes : {kLogitsChunkBytes, int64_t{9 * 8 * 3}, int64_t{1}})
-    expect_right({{strided({14, 4}, 1)},
-                  parameters_.all(),
-                  [&](Context& c, const auto& in) -> std::vector<Variable> {
-                    return {linear_cross_entropy(c, in[0], weight, batch.targets, 0.37, chunk_bytes).scaled};
-                  },
-                  true});
+    expect_right(
+        {{strided({14, 4}, 1)},
+         parameters_.all(),
+         [&](Context& c, const auto& in) -> std::vector<Variable> {
+           return {linear_cross_entropy(c, in[0], weight, batch.targets, 0.37, {.chunk_bytes = chunk_bytes})
+                       .scaled};
+         },
+         true});
+}
+
+TEST_F(FunctionGradients, OfLinearCrossEntropyWithBiasSmoothingAndFewTargets) {
+  Parameter& weight = parameters_.add("weight", {9, 4});
+  Parameter& bias = parameters_.add("bias", {9});
+  parameters_.allocate(context_);
+  const Batch batch = random_batch(context_, 2, 7, 9, 3);
+  const Tensor few = clone(context_, batch.targets), none = clone(context_, batch.targets);
+  for (int64_t i = 0; i < 14; ++i) {
+    if (i % 4 != 1) few.data<int32_t>()[i] = ops::kIgnoredTarget;
+    none.data<int32_t>()[i] = ops::kIgnoredTarget;
+  }
+  for (const Tensor& targets : {batch.targets, few, none})
+    for (const auto form : {ops::SmoothingForm::kUniform, ops::SmoothingForm::kOthers})
+      for (const int64_t chunk_bytes : {kLogitsChunkBytes, int64_t{9 * 8 * 3}})
+        expect_right({{strided({14, 4}, 1)},
+                      parameters_.all(),
+                      [&](Context& c, const auto& in) -> std::vector<Variable> {
+                        return {linear_cross_entropy(c, in[0], weight, targets, 0.37,
+                                                     {&bias, {form, 0.1}, chunk_bytes})
+                                    .scaled};
+                      },
+                      true});
 }
 
 }  // namespace

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/ops/checks.h"
-#include "core/ops/cross_entropy.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/gemm.h"
+#include "core/ops/reduce.h"
 
 namespace trireme {
 namespace {
@@ -17,9 +19,88 @@ double first_element(const Tensor& x) {
   return x.dtype() == DType::kFloat64 ? x.data<double>()[0] : static_cast<double>(x.data<float>()[0]);
 }
 
-int64_t count_targets(const Tensor& targets) {
-  const int32_t* target = targets.data<int32_t>();
-  return targets.num_elements() - std::count(target, target + targets.num_elements(), ops::kIgnoredTarget);
+std::vector<int64_t> counted_rows(const Tensor& targets) {
+  std::vector<int64_t> rows;
+  for (int64_t row = 0; row < targets.num_elements(); ++row)
+    if (targets.data<int32_t>()[row] != ops::kIgnoredTarget) rows.push_back(row);
+  return rows;
+}
+
+void copy_row(const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row) {
+  const int64_t bytes = size_of(from.dtype());
+  std::memcpy(to.raw() + to_row * to.row_stride() * bytes, from.raw() + from_row * from.row_stride() * bytes,
+              static_cast<size_t>(from.cols() * bytes));
+}
+
+Tensor chunk_workspace(Context& context, int64_t rows, int64_t cols, DType dtype) {
+  return Tensor::allocate_padded(context.allocator, {rows, cols}, dtype, MemoryCategory::kWorkspace);
+}
+
+/// The rows that the head multiplies, cut into equal chunks: all of them, or the ones that count, gathered.
+class HeadRows {
+ public:
+  HeadRows(Context& context, const Tensor& x, const Tensor& targets, const Tensor& d_x, int64_t most)
+      : context_(context), x_(x), targets_(targets), d_x_(d_x), counted_(counted_rows(targets)) {
+    gathered_ = 4 * num_counted() < 3 * x.rows();
+    num_rows_ = gathered_ ? num_counted() : x.rows();
+    num_chunks_ = (num_rows_ + most - 1) / most;
+    if (gathered_ && d_x_.defined()) ops::fill(context, d_x_, 0.0);
+  }
+  int64_t num_counted() const { return static_cast<int64_t>(counted_.size()); }
+  int64_t num_chunks() const { return num_chunks_; }
+
+  Tensor x(int64_t chunk) const {
+    if (!gathered_) return x_.slice(0, begin(chunk), size(chunk));
+    Tensor rows = chunk_workspace(context_, size(chunk), x_.cols(), x_.dtype());
+    for (int64_t i = 0; i < size(chunk); ++i) copy_row(x_, counted_[begin(chunk) + i], rows, i);
+    return rows;
+  }
+  Tensor targets(int64_t chunk) const {
+    if (!gathered_) return targets_.slice(0, begin(chunk), size(chunk));
+    Tensor rows = context_.workspace({size(chunk)}, DType::kInt32);
+    for (int64_t i = 0; i < size(chunk); ++i)
+      rows.data<int32_t>()[i] = targets_.data<int32_t>()[counted_[begin(chunk) + i]];
+    return rows;
+  }
+  /// Where the chunk's gradient goes; hand it to put_d_x when it is there.
+  Tensor d_x(int64_t chunk) const {
+    return gathered_ ? chunk_workspace(context_, size(chunk), d_x_.cols(), d_x_.dtype())
+                     : d_x_.slice(0, begin(chunk), size(chunk));
+  }
+  void put_d_x(int64_t chunk, const Tensor& rows) const {
+    if (!gathered_) return;
+    for (int64_t i = 0; i < size(chunk); ++i) copy_row(rows, i, d_x_, counted_[begin(chunk) + i]);
+  }
+
+ private:
+  int64_t begin(int64_t chunk) const { return num_rows_ * chunk / num_chunks_; }
+  int64_t size(int64_t chunk) const { return begin(chunk + 1) - begin(chunk); }
+
+  Context& context_;
+  const Tensor &x_, &targets_;
+  Tensor d_x_;
+  std::vector<int64_t> counted_;
+  bool gathered_ = false;
+  int64_t num_rows_ = 0, num_chunks_ = 0;
+};
+
+/// A gradient under way: the first chunk writes it unless something is there already.
+struct GradientSum {
+  Tensor* gradient = nullptr;
+  bool accumulate = false;
+};
+
+/// Calls body with the gradients of weight and bias (null: no bias).
+void contribute_both(Parameter& weight, Parameter* bias,
+                     const std::function<void(GradientSum, GradientSum)>& body) {
+  weight.expect();
+  if (bias != nullptr) bias->expect();
+  weight.contribute([&](Tensor& d_weight, bool accumulate) {
+    if (bias == nullptr) return body({&d_weight, accumulate}, {});
+    bias->contribute([&](Tensor& d_bias, bool accumulate_bias) {
+      body({&d_weight, accumulate}, {&d_bias, accumulate_bias});
+    });
+  });
 }
 
 class ScaledLoss final : public Function {
@@ -41,37 +122,39 @@ class ScaledLoss final : public Function {
 
 }  // namespace
 
-TokenLoss chunked_loss(Context& context, const Tensor& x, Parameter& weight, const Tensor& targets,
-                       int64_t row_bytes, int64_t chunk_bytes, bool graph, const Tensor& d_x,
-                       const ChunkLoss& loss_of) {
+TokenLoss chunked_loss(Context& context, const Tensor& x, Parameter& weight, Parameter* bias,
+                       const Tensor& targets, int64_t row_bytes, int64_t chunk_bytes, bool graph,
+                       const Tensor& d_x, const LossOfChunk& loss_of) {
   const Tensor flat_targets = targets.reshape({x.rows()});
-  const int64_t most = std::max<int64_t>(1, chunk_bytes / row_bytes);
-  const int64_t num_chunks = (x.rows() + most - 1) / most;
-
+  const HeadRows rows(context, x, flat_targets, d_x, std::max<int64_t>(1, chunk_bytes / row_bytes));
   TokenLoss loss;
-  loss.count = count_targets(flat_targets);
-  const auto run = [&](Tensor* d_weight, bool accumulate) {
-    for (int64_t chunk = 0; chunk < num_chunks; ++chunk) {
-      const int64_t begin = x.rows() * chunk / num_chunks;
-      const int64_t num_rows = x.rows() * (chunk + 1) / num_chunks - begin;
-      const Tensor rows = x.slice(0, begin, num_rows);
-      Tensor logits = Tensor::allocate_padded(context.allocator, {num_rows, weight.shape[0]}, x.dtype(),
-                                              MemoryCategory::kWorkspace);
-      ops::gemm(context, rows, weight.value, logits, {.transpose_b = true});
-      loss.sum += loss_of(logits, flat_targets.slice(0, begin, num_rows), d_weight != nullptr);
-      if (d_weight == nullptr) continue;
-      ops::gemm(context, logits, rows, *d_weight, {.transpose_a = true, .accumulate = accumulate});
-      accumulate = true;
+  loss.count = rows.num_counted();
+  const auto run = [&](GradientSum d_weight, GradientSum d_bias) {
+    for (int64_t chunk = 0; chunk < rows.num_chunks(); ++chunk) {
+      const Tensor chunk_x = rows.x(chunk);
+      Tensor logits = chunk_workspace(context, chunk_x.rows(), weight.shape[0], x.dtype());
+      ops::gemm(context, chunk_x, weight.value, logits,
+                {.transpose_b = true, .bias = bias == nullptr ? nullptr : &bias->value});
+      const ChunkLoss part = loss_of(logits, rows.targets(chunk), graph);
+      loss.sum += part.sum;
+      loss.right += part.right;
+      if (!graph) continue;
+      ops::gemm(context, logits, chunk_x, *d_weight.gradient,
+                {.transpose_a = true, .accumulate = std::exchange(d_weight.accumulate, true)});
+      if (bias != nullptr)
+        ops::column_sum(context, logits, *d_bias.gradient, std::exchange(d_bias.accumulate, true));
       if (!d_x.defined()) continue;
-      Tensor d_rows = d_x.slice(0, begin, num_rows);
+      Tensor d_rows = rows.d_x(chunk);
       ops::gemm(context, logits, weight.value, d_rows);
+      rows.put_d_x(chunk, d_rows);
     }
+    for (const GradientSum& sum : {d_weight, d_bias})  // no row counts
+      if (sum.gradient != nullptr && !sum.accumulate) ops::fill(context, *sum.gradient, 0.0);
   };
   if (graph) {
-    weight.expect();
-    weight.contribute([&](Tensor& d_weight, bool accumulate) { run(&d_weight, accumulate); });
+    contribute_both(weight, bias, run);
   } else {
-    run(nullptr, false);
+    run({}, {});
   }
   return loss;
 }

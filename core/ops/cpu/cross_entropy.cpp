@@ -1,5 +1,6 @@
 #include "core/ops/cpu/cross_entropy.h"
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -42,20 +43,40 @@ void statistics_of_row(const Tensor& logits, int64_t row, float& maximum, float&
   });
 }
 
-/// row = factor * exp(row - shift), and `scale` less at the target (none: negative).
-template <class T>
-void row_gradient(T* row, int64_t cols, float shift, float factor, float scale, int64_t target) {
-  float at_target = 0.0f;
-  if (target >= 0) at_target = factor * std::exp(static_cast<float>(row[target]) - shift) - scale;
-  for_each_vector(cols, [&](auto load_at, auto store_at) HWY_ATTR {
-    store_at(hn::Mul(constant(factor), exp(hn::Sub(load_at(row), constant(shift)))), row);
+/// Sum of (shift - logit) over one row.
+float distances_of_row(const Tensor& logits, int64_t row, float shift) {
+  float sum = 0.0f;
+  dispatch_storage(logits.dtype(), [&]<class T>(T) HWY_ATTR {
+    const T* from = logits.row<T>(row);
+    sum = sum_over(logits.cols(),
+                   [&](auto load_at) HWY_ATTR { return hn::Sub(constant(shift), load_at(from)); });
   });
+  return sum;
+}
+
+/// row = factor * exp(row - shift) - on_others, but on_target less at the target (none: negative).
+template <class T>
+void row_gradient(T* row, int64_t cols, float shift, float factor, float on_target, float on_others,
+                  int64_t target) {
+  float at_target = 0.0f;
+  if (target >= 0) at_target = factor * std::exp(static_cast<float>(row[target]) - shift) - on_target;
+  const auto scaled = [&](Floats logit) HWY_ATTR {
+    return hn::Mul(constant(factor), exp(hn::Sub(logit, constant(shift))));
+  };
+  if (on_others == 0.0f) {
+    for_each_vector(cols, [&](auto load_at, auto store_at) HWY_ATTR { store_at(scaled(load_at(row)), row); });
+  } else {
+    for_each_vector(cols, [&](auto load_at, auto store_at) HWY_ATTR {
+      store_at(hn::Sub(scaled(load_at(row)), constant(on_others)), row);
+    });
+  }
   if (target >= 0) row[target] = T(at_target);
 }
 
-void gradient_of_row(Tensor& logits, int64_t row, float shift, float factor, float scale, int64_t target) {
+void gradient_of_row(Tensor& logits, int64_t row, float shift, float factor, float on_target, float on_others,
+                     int64_t target) {
   dispatch_storage(logits.dtype(), [&]<class T>(T) HWY_ATTR {
-    row_gradient(logits.row<T>(row), logits.cols(), shift, factor, scale, target);
+    row_gradient(logits.row<T>(row), logits.cols(), shift, factor, on_target, on_others, target);
   });
 }
 
@@ -66,6 +87,7 @@ HWY_AFTER_NAMESPACE();
 namespace trireme::ops::cpu {
 
 HWY_EXPORT(statistics_of_row);
+HWY_EXPORT(distances_of_row);
 HWY_EXPORT(gradient_of_row);
 
 namespace {
@@ -92,8 +114,9 @@ void parallel_rows(Context& context, const Tensor& logits, Body&& body) {
 
 }  // namespace
 
-void softmax_cross_entropy(Context& context, Tensor& logits, const Tensor& targets, Tensor& losses,
-                           const double* gradient_scale) {
+int64_t softmax_cross_entropy(Context& context, Tensor& logits, const Tensor& targets, Tensor& losses,
+                              const double* gradient_scale, const TargetDistribution& q) {
+  std::atomic<int64_t> num_right = 0;
   parallel_rows(context, logits, [&](int64_t row) {
     const int32_t target = targets.data<int32_t>()[row];
     if (target == kIgnoredTarget) {
@@ -103,16 +126,25 @@ void softmax_cross_entropy(Context& context, Tensor& logits, const Tensor& targe
     }
     float maximum = 0, sum = 0;
     HWY_DYNAMIC_DISPATCH(statistics_of_row)(logits, row, maximum, sum);
-    losses.data<float>()[row] = (maximum - element(logits, row, target)) + std::log(sum);
-    if (gradient_scale != nullptr) {
-      const float scale = static_cast<float>(*gradient_scale);
-      HWY_DYNAMIC_DISPATCH(gradient_of_row)(logits, row, maximum, scale / sum, scale, target);
+    const float below = maximum - element(logits, row, target);
+    if (below <= 0.0f) num_right.fetch_add(1, std::memory_order_relaxed);
+    losses.data<float>()[row] = below + std::log(sum);
+    if (q.smoothed()) {
+      const double others = HWY_DYNAMIC_DISPATCH(distances_of_row)(logits, row, maximum);
+      losses.data<float>()[row] = static_cast<float>(
+          (q.on_target - q.on_others) * below + q.on_others * others + std::log(double{sum}) - q.entropy);
     }
+    if (gradient_scale != nullptr) HWY_DYNAMIC_DISPATCH(gradient_of_row)
+    (logits, row, maximum, static_cast<float>(*gradient_scale) / sum,
+     static_cast<float>(*gradient_scale * q.on_target), static_cast<float>(*gradient_scale * q.on_others),
+     target);
   });
+  return num_right;
 }
 
 void cross_entropy_statistics(Context& context, const Tensor& logits, const Tensor& targets,
-                              int64_t vocab_begin, Tensor& maximum, Tensor& exp_sum, Tensor& target_logit) {
+                              int64_t vocab_begin, Tensor& maximum, Tensor& exp_sum, Tensor& target_logit,
+                              Tensor* logit_sum) {
   parallel_rows(context, logits, [&](int64_t row) {
     HWY_DYNAMIC_DISPATCH(statistics_of_row)
     (logits, row, maximum.data<float>()[row], exp_sum.data<float>()[row]);
@@ -120,19 +152,21 @@ void cross_entropy_statistics(Context& context, const Tensor& logits, const Tens
     const int64_t col = target - vocab_begin;
     const bool here = target != kIgnoredTarget && col >= 0 && col < logits.cols();
     target_logit.data<float>()[row] = here ? element(logits, row, col) : 0.0f;
+    if (logit_sum != nullptr)
+      logit_sum->data<float>()[row] = -HWY_DYNAMIC_DISPATCH(distances_of_row)(logits, row, 0.0f);
   });
 }
 
 void cross_entropy_gradient(Context& context, Tensor& logits, const Tensor& targets, int64_t vocab_begin,
-                            const Tensor& log_sum_exp, double scale) {
+                            const Tensor& log_sum_exp, double scale, const TargetDistribution& q) {
   parallel_rows(context, logits, [&](int64_t row) {
     const int32_t target = targets.data<int32_t>()[row];
     if (target == kIgnoredTarget) return clear_row(logits, row);
     const int64_t col = target - vocab_begin;
     const bool here = col >= 0 && col < logits.cols();
-    const float factor = static_cast<float>(scale);
     HWY_DYNAMIC_DISPATCH(gradient_of_row)
-    (logits, row, log_sum_exp.data<float>()[row], factor, factor, here ? col : -1);
+    (logits, row, log_sum_exp.data<float>()[row], static_cast<float>(scale),
+     static_cast<float>(scale * q.on_target), static_cast<float>(scale * q.on_others), here ? col : -1);
   });
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "core/autograd/functions/add.h"
 #include "core/autograd/functions/attention.h"
 #include "core/autograd/functions/dropout.h"
@@ -177,7 +179,8 @@ TEST_P(Fused, LinearCrossEntropyInAnyChunksEqualsLinearThenCrossEntropy) {
 
   for (const int64_t chunk_bytes : {kLogitsChunkBytes, int64_t{300}, int64_t{1}}) {
     const Variable b = leaf({10, 4}, 1);
-    const TokenLoss loss = linear_cross_entropy(context_, b, weight, batch_.targets, scale, chunk_bytes);
+    const TokenLoss loss =
+        linear_cross_entropy(context_, b, weight, batch_.targets, scale, {.chunk_bytes = chunk_bytes});
     EXPECT_NEAR(loss.sum, ops::sum(context_, losses), 1e-5);
     EXPECT_EQ(loss.count, batch_.num_targets);
     EXPECT_NEAR(element(loss.scaled.value(), 0), loss.sum * scale, 1e-6);
@@ -188,6 +191,42 @@ TEST_P(Fused, LinearCrossEntropyInAnyChunksEqualsLinearThenCrossEntropy) {
     expect_equal_gradients(expected);
     parameters_.store().begin_accumulation();
   }
+}
+
+TEST_P(Fused, LinearCrossEntropyOfFewTargetsMultipliesTheirRowsAlone) {
+  Parameter& weight = parameters_.add("weight", {9, 4});
+  Parameter& bias = parameters_.add("bias", {9});
+  parameters_.allocate(context_);
+  for (int64_t i = 0; i < 10; ++i)
+    if (i % 3 != 1) batch_.targets.data<int32_t>()[i] = ops::kIgnoredTarget;
+  const double scale = 0.2;
+  const Variable a = leaf({10, 4}, 1);
+  const Variable logits = linear(context_, a, weight, &bias);
+  Tensor d_logits = clone(context_, logits.value()), losses = context_.activation({10}, dtype_);
+  const int64_t right =
+      ops::softmax_cross_entropy(context_, d_logits, batch_.targets.reshape({10}), losses, &scale,
+                                 ops::target_distribution({ops::SmoothingForm::kUniform, 0.1}, 9));
+  backward(context_, {{logits, d_logits}});
+  const std::vector<Tensor> expected = take_gradients();
+
+  // What rows without a target hold is not even read.
+  Tensor poisoned = normal({10, 4}, 1);
+  for (int64_t i = 0; i < 10; ++i)
+    if (i % 3 != 1) {
+      Tensor row = poisoned.slice(0, i, 1);
+      ops::fill(context_, row, std::numeric_limits<double>::quiet_NaN());
+    }
+  const Variable b = Variable::leaf(context_, poisoned);
+  const TokenLoss loss = linear_cross_entropy(context_, b, weight, batch_.targets, scale,
+                                              {&bias, {ops::SmoothingForm::kUniform, 0.1}, 40});
+  EXPECT_NEAR(loss.sum, ops::sum(context_, losses), 1e-5);
+  EXPECT_EQ(loss.count, 2);  // rows 1 and 7
+  EXPECT_EQ(loss.right, right);
+  Tensor one = context_.workspace({1}, loss.scaled.value().dtype());
+  ops::fill(context_, one, 1.0);
+  backward(context_, {{loss.scaled, one}});
+  expect_close(b.gradient(), a.gradient());
+  expect_equal_gradients(expected);
 }
 
 TEST_P(Fused, LinearCrossEntropyWithoutAGraphGivesTheSameLossAndNoGradient) {
