@@ -103,10 +103,8 @@ BpeVocabulary read_gpt2_files(const std::string& encoder_path, const std::string
   return reader.finish(special_ids);
 }
 
-BpeVocabulary parse_hugging_face_json(const std::string& text, const std::string& name) {
+BpeVocabulary parse_hugging_face_json(const json& root, const std::string& name) {
   BpeReader reader(name);
-  const json root = parse_tokenizer_json(text, name);
-  if (!root.is_object()) reader.fail("not an object; expected a Hugging Face tokenizer.json");
   check_parts(reader, root);
   const json& model = json_field(root, "model");
   const json& added = json_field(root, "added_tokens");

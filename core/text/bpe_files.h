@@ -1,7 +1,7 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 
 #include "core/text/byte_level_bpe.h"
 
@@ -15,7 +15,7 @@ BpeVocabulary read_gpt2_files(const std::string& encoder_path, const std::string
 /// ByteLevel with its regular expression and no added space, no normalizer, no tokens added by a
 /// post-processor. All else that would change ids is refused with a DataError that names the field. `name` is
 /// for messages.
-BpeVocabulary parse_hugging_face_json(const std::string& text, const std::string& name);
+BpeVocabulary parse_hugging_face_json(const nlohmann::json& root, const std::string& name);
 
 /// The tokenizer.json that Hugging Face `tokenizers` loads with the same results.
 std::string to_hugging_face_json(const BpeVocabulary& vocabulary);

@@ -115,9 +115,9 @@ std::unique_ptr<CharacterTokenizer> CharacterTrainer::train(bool end_of_document
   return std::make_unique<CharacterTokenizer>(unit_, units, end_of_document);
 }
 
-std::unique_ptr<CharacterTokenizer> parse_character_json(const std::string& text, const std::string& name) {
+std::unique_ptr<CharacterTokenizer> parse_character_json(const nlohmann::json& root,
+                                                         const std::string& name) {
   try {
-    const auto root = nlohmann::json::parse(text);
     if (root.at("version") != 1)
       throw DataError(fmt::format("version {} is not known, expected 1", root.at("version").dump()));
     const auto unit = root.at("unit").get<std::string>();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,6 @@ class CharacterTrainer {
 };
 
 /// Reads the JSON described above; `name` is for messages. Throws DataError.
-std::unique_ptr<CharacterTokenizer> parse_character_json(const std::string& text, const std::string& name);
+std::unique_ptr<CharacterTokenizer> parse_character_json(const nlohmann::json& root, const std::string& name);
 
 }  // namespace trireme

@@ -22,12 +22,19 @@ Tokenizer::Tokenizer(std::vector<std::string> tokens, std::vector<int32_t> speci
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {
-  std::string text;
+  std::vector<int32_t> kept;
+  kept.reserve(ids.size());
   for (const int32_t id : ids) {
     if (id < 0 || id >= vocab_size())
       throw DataError(fmt::format("token id {} is outside the vocabulary of {} tokens", id, vocab_size()));
-    if (special == SpecialTokens::kParse || !is_special(id)) text += tokens_[id];
+    if (special == SpecialTokens::kParse || !is_special(id)) kept.push_back(id);
   }
+  return join(kept);
+}
+
+std::string Tokenizer::join(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) text += tokens_[id];
   return text;
 }
 

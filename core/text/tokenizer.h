@@ -38,7 +38,7 @@ class Tokenizer {
   /// Nothing is added to the text. Throws DataError when the tokenizer cannot represent it (character
   /// tokenizer only).
   virtual std::vector<int32_t> encode(std::string_view text, SpecialTokens special) const = 0;
-  /// The bytes of the tokens, one after the other. Throws DataError on an id outside [0, vocab_size).
+  /// The text of the tokens. Throws DataError on an id outside [0, vocab_size).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special) const;
 
   int64_t vocab_size() const { return static_cast<int64_t>(tokens_.size()); }
@@ -49,7 +49,7 @@ class Tokenizer {
   const SpecialIds& special() const { return special_; }
   /// special().end: what closes a document, if the tokenizer has it.
   std::optional<int32_t> end_of_document_id() const { return special_.end; }
-  /// "byte-level BPE" or "character".
+  /// "byte-level BPE", "character", "WordPiece", ...
   virtual std::string kind() const = 0;
   /// XXH3-128 of all that decides what encode and decode return, as 32 hexadecimal digits. The same however
   /// the tokenizer was stored.
@@ -63,6 +63,8 @@ class Tokenizer {
   Tokenizer(std::vector<std::string> tokens, std::vector<int32_t> special_ids, SpecialIds special = {});
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
+  /// The text of these ids: their bytes one after the other, unless the kind puts something between.
+  virtual std::string join(std::span<const int32_t> ids) const;
   /// What the hash covers besides kind, tokens and special ids.
   virtual std::string hashed_details() const = 0;
   /// The text of tokenizer.json.
@@ -82,8 +84,8 @@ class Tokenizer {
 /// The text of the special token that closes a document.
 inline constexpr const char* kEndOfDocument = "<|endoftext|>";
 
-/// Reads what `path` holds: a folder with tokenizer.json (ours or Hugging Face's), a folder with GPT-2's
-/// encoder.json and vocab.bpe (or vocab.json and merges.txt), or one of the JSON files itself. Throws
+/// Reads what `path` holds: a folder with tokenizer.json (ours or Hugging Face's), GPT-2's encoder.json and
+/// vocab.bpe (or vocab.json and merges.txt) or BERT's vocab.txt, or one of these files itself. Throws
 /// DataError saying what is wrong or not supported.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 

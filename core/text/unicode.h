@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -36,5 +37,8 @@ void for_each_code_point(std::string_view text, Visit&& visit) {
     visit(code_point.value_or(0xFFFD));
   }
 }
+
+/// Of valid UTF-8.
+int64_t count_code_points(std::string_view text);
 
 }  // namespace trireme

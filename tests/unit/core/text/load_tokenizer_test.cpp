@@ -60,7 +60,7 @@ TEST(LoadTokenizer, RefusesWhatWouldChangeIdsWithTheFieldsName) {
        [](json& j) {
          j["post_processor"] = {{"type", "TemplateProcessing"}};
        }},
-      {"model is WordPiece, expected BPE", [](json& j) { j["model"]["type"] = "WordPiece"; }},
+      {"model is Unigram, expected BPE", [](json& j) { j["model"]["type"] = "Unigram"; }},
       {"has no model", [](json& j) { j.erase("model"); }},
       {"model.dropout is 0.1", [](json& j) { j["model"]["dropout"] = 0.1; }},
       {"model.byte_fallback is true", [](json& j) { j["model"]["byte_fallback"] = true; }},
