@@ -52,7 +52,7 @@ ExitCode Trainer::run() {
     else
       poll_save();
   }
-  conclude(checkpoints_->wait());
+  conclude(checkpoints_->wait(), Next::kTraining);
   say(fmt::format("done: step {}, {} tokens, peak memory of a rank {}", state_.step,
                   count_text(static_cast<double>(state_.tokens)),
                   bytes_text(context_.allocator.ledger().peak)));
@@ -132,37 +132,46 @@ void Trainer::evaluate_now() {
 
 void Trainer::poll_save() {
   const auto start = Clock::now();
-  conclude(checkpoints_->poll());
+  conclude(checkpoints_->poll(), Next::kTraining);
   checkpoint_seconds_ += seconds_since(start);
 }
 
 void Trainer::save(bool last) {
   const auto start = Clock::now();
   state_.loss_scaler_json = rank_->step().scaler().to_json();
-  conclude(last ? checkpoints_->wait() : checkpoints_->poll_to_commit());
+  if (last)
+    conclude(checkpoints_->wait(), Next::kLastSave);
+  else
+    conclude(checkpoints_->poll_to_commit(), Next::kTraining);
   try {
     if (last || !config_.checkpoint.async)
-      conclude(checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()));
+      conclude(checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()),
+               Next::kTraining);
     else if (!checkpoints_->start_save(context_, state_, rank_->store(), rank_->optimizer().state()))
       say(fmt::format("step {}  no checkpoint: the one before is still being written", state_.step));
   } catch (const CheckpointError& error) {
     if (last) throw;
-    go_on_without({.step = state_.step, .error = error});
+    go_on_without({.step = state_.step, .error = error}, Next::kTraining);
   }
   checkpoint_seconds_ += seconds_since(start);
 }
 
-void Trainer::conclude(const std::optional<SaveReport>& report) {
+void Trainer::conclude(const std::optional<SaveReport>& report, Next next) {
   if (!report) return;
-  if (report->error) return go_on_without(*report);
+  if (report->error) return go_on_without(*report, next);
   num_failed_saves_ = 0;
   if (telemetry_) telemetry_->save(*report);
 }
 
-void Trainer::go_on_without(const SaveReport& failed) {
-  const CheckpointError& error = *failed.error;
+void Trainer::go_on_without(const SaveReport& failed, Next next) {
   if (telemetry_) telemetry_->save(failed);
   ++num_failed_saves_;
+  if (next == Next::kTraining) stop_if_saves_must_not_fail(*failed.error);
+  if (world_.rank() == 0)
+    log::error("step {}: {}; training goes on without this checkpoint", failed.step, failed.error->what());
+}
+
+void Trainer::stop_if_saves_must_not_fail(const CheckpointError& error) const {
   // A disk may have room again at a later save.
   const bool disk =
       error.exit_code() == ExitCode::kInputOutput || error.exit_code() == ExitCode::kCannotCreate;
@@ -174,8 +183,6 @@ void Trainer::go_on_without(const SaveReport& failed) {
     throw CheckpointError(fmt::format("{} (failed saves in a row: {}; checkpoint.max_failed_saves: {})",
                                       error.what(), num_failed_saves_, config_.checkpoint.max_failed_saves),
                           error.exit_code());
-  if (world_.rank() == 0)
-    log::error("step {}: {}; training goes on without this checkpoint", failed.step, error.what());
 }
 
 bool Trainer::due(int64_t interval) const {

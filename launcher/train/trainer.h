@@ -55,9 +55,12 @@ class Trainer {
   /// Begins a save, or makes it where training waits: the process's last one, which must succeed.
   void save(bool last);
   void poll_save();
-  void conclude(const std::optional<SaveReport>& report);
+  /// What follows a save. The last save is tried whatever became of those before it.
+  enum class Next { kTraining, kLastSave };
+  void conclude(const std::optional<SaveReport>& report, Next next);
+  void go_on_without(const SaveReport& failed, Next next);
   /// Throws where the configuration, or a cause other than the disk, says so. The same on every rank.
-  void go_on_without(const SaveReport& failed);
+  void stop_if_saves_must_not_fail(const CheckpointError& error) const;
   bool due(int64_t interval) const;
   void say(const std::string& line) const;  ///< on rank 0
 

@@ -1,9 +1,22 @@
 #include "parallel/checkpoint/background_task.h"
 
+#include <signal.h>
+
 namespace trireme::checkpoint {
+namespace {
+
+/// Signals are for the main thread. Some file systems end an fsync here with EINTR, which would be an error.
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+}  // namespace
 
 BackgroundTask::BackgroundTask(std::function<Outcome()> work)
     : thread_([this, work = std::move(work)] {
+        block_signals();
         Outcome outcome = work();
         {
           const std::lock_guard lock(mutex_);

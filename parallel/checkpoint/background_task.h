@@ -10,7 +10,8 @@
 
 namespace trireme::checkpoint {
 
-/// Work in a thread of its own, begun at once. The work may use POSIX and serial HDF5, no communicator.
+/// Work in a thread of its own, begun at once, that no signal interrupts. The work may use POSIX and serial
+/// HDF5, no communicator.
 class BackgroundTask {
  public:
   explicit BackgroundTask(std::function<Outcome()> work);

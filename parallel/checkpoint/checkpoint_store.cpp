@@ -178,7 +178,10 @@ CheckpointStore::CheckpointStore(std::string directory, Communicator& world, con
   });
 }
 
-CheckpointStore::~CheckpointStore() = default;
+CheckpointStore::~CheckpointStore() {
+  // The run ends, and a disk that hangs must not keep it: what its writer uses stays as long as the process.
+  if (impl_->step && !impl_->step->give_up()) static_cast<void>(impl_.release());
+}
 
 const std::string& CheckpointStore::directory() const {
   return impl_->directory;

@@ -11,9 +11,11 @@
 #include "core/io/directory.h"
 #include "core/io/directory_lock.h"
 #include "core/io/file.h"
+#include "parallel/checkpoint/fault.h"
 #include "parallel/checkpoint/index_file.h"
 #include "parallel/checkpoint/inspection.h"
 #include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/retention.h"
 
 namespace trireme {
 
@@ -44,7 +46,9 @@ void exchange_step(const std::string& step, Manifest manifest, const std::string
   io::write_new_file(copy.path() + "/" + kIndexName, index);
   io::write_new_file(copy.path() + "/" + kManifestName, to_json(manifest));
   io::sync_directory(copy.path());
+  fault_point("repair", 0);
   io::exchange_directories(copy.path(), step);
+  fault_point("exchange", 0);
 }
 
 }  // namespace
@@ -53,6 +57,7 @@ IndexRepair repair_index(const std::string& step) {
   const Manifest manifest = read_manifest(step);
   const std::string canonical = fs::canonical(step).string();
   const io::DirectoryLock lock(io::parent_directory(canonical), "trireme checkpoint repair-index");
+  remove_leftovers(io::parent_directory(canonical));  // of a repair that was killed
   std::vector<std::string> damages;
   for (const auto& [name, file] : manifest.files)
     if (name != kIndexName)

@@ -28,7 +28,7 @@ std::optional<double> loss_of(const std::string& step_directory) {
 
 void remove_leftovers(const std::string& directory) {
   for (const std::string& name : io::list_directory(directory)) {
-    if (!name.starts_with(".tmp-")) continue;
+    if (!name.starts_with(".tmp-") && !name.starts_with("latest.tmp-")) continue;
     log::info("removing '{}/{}', which an interrupted save left", directory, name);
     io::remove_directory(directory + "/" + name);
   }
@@ -80,7 +80,7 @@ void remove_old_steps(const std::string& directory, const CheckpointConfig& conf
       io::rename_to_new(directory + "/" + name, hidden);
       io::remove_directory(hidden);
     }
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     log::warning("an old checkpoint could not be removed: {}", error.what());
   }
 }

@@ -24,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kReportTag = 1;
 constexpr std::chrono::milliseconds kRest{20};
+/// For a background that was told to end; less than failed ranks wait for each other.
+constexpr std::chrono::milliseconds kPatience{2000};
 
 /// What a rank says of itself in begin_flags.
 struct Flags {
@@ -68,7 +70,7 @@ void write_hint(const std::string& directory, int64_t step) {
   try {
     replace_file(directory + "/latest", step_directory_name(step) + "\n");
     fault_point("latest", 0);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     log::warning("the hint 'latest' could not be written: {}", error.what());
   }
 }
@@ -142,6 +144,12 @@ bool SaveStep::advance() {
 
 void SaveStep::rest() const {
   if (task_) task_->wait_for(kRest);
+}
+
+bool SaveStep::give_up() {
+  cancelled_.store(true, std::memory_order_relaxed);
+  if (task_) task_->wait_for(kPatience);
+  return !task_ || task_->done();
 }
 
 void SaveStep::begin_flags() {

@@ -51,6 +51,9 @@ class SaveStep {
   bool is_written() const { return stage_ > Stage::kShards; }
   /// Sleeps for a moment, while this rank's background works.
   void rest() const;
+  /// Tells the background to end, and waits a moment for it. False: a disk holds it, so that destroying this
+  /// would wait as long.
+  bool give_up();
 
   /// After the end.
   const SaveReport& report() const { return report_; }

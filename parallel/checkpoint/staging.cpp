@@ -4,9 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <limits>
 
+#include "core/base/available_memory.h"
 #include "core/base/error.h"
 #include "parallel/checkpoint/agreement.h"
 
@@ -27,17 +26,6 @@ int64_t bytes_needed(const SavePlan& plan, size_t rank) {
   for (const PlannedBox& planned : plan.ranks[rank])
     bytes += aligned(planned.box.num_elements() * size_of(plan.tensors[planned.tensor].dtype));
   return bytes;
-}
-
-/// Bytes that the host could still give to programs; without limit where the kernel does not say.
-int64_t available_host_memory() {
-  std::ifstream stream("/proc/meminfo");
-  std::string name;
-  for (int64_t kibibytes = 0; stream >> name >> kibibytes;) {
-    if (name == "MemAvailable:") return kibibytes * 1024;
-    stream.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-  }
-  return std::numeric_limits<int64_t>::max();
 }
 
 /// Rows of equal length that are copied by one thread.
@@ -70,8 +58,7 @@ void require_memory(int64_t needed, int64_t available, const std::string& host, 
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
   throw DeviceError(fmt::format(
       "the snapshots of {} {} on host {} take {:.3f} GiB of memory, {:.3f} GiB are left; make room, spread "
-      "the "
-      "run over more ranks or hosts, or set checkpoint.async: false, where training waits for every save",
+      "the run over more ranks or hosts, or set checkpoint.async: false, where training waits for every save",
       num_ranks, num_ranks == 1 ? "rank" : "ranks", host, static_cast<double>(needed) / kGiB,
       static_cast<double>(available) / kGiB));
 }
@@ -89,7 +76,7 @@ Staging::Staging(Context& context, Communicator& group, const SavePlan& plan,
       needed += bytes_needed(plan, rank);
       ++num_ranks;
     }
-    require_memory(needed, available_host_memory(), hosts[self], num_ranks);
+    require_memory(needed, available_memory(), hosts[self], num_ranks);
     return std::string();
   });
   agree(group, [&] {

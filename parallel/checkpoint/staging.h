@@ -14,7 +14,8 @@ namespace trireme::checkpoint {
 class Staging {
  public:
   /// Collective over `group`, whose ranks live on `hosts`. Errors, the same on every rank: CheckpointError
-  /// (exit 71) where a host has less memory left than its ranks need, with both in GiB.
+  /// (exit 71) where a host, or the control group of its ranks, has less memory left than they need, with
+  /// both in GiB.
   Staging(Context& context, Communicator& group, const SavePlan& plan, const std::vector<std::string>& hosts);
 
   /// Copies the planned boxes of this rank, given in the plan's order, with the context's threads. The copies

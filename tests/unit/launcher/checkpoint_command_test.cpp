@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/thread_communicator.h"
 #include "tests/support/checkpoint_run.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 
 namespace trireme {
@@ -199,6 +201,29 @@ TEST_F(CheckpointCommand, AnIndexOfAnotherHdf5IsReplacedTogetherWithItsDigest) {
   for (const auto& entry : std::filesystem::directory_iterator(folder.path() / "checkpoints"))
     names.push_back(entry.path().filename());
   EXPECT_THAT(names, ::testing::UnorderedElementsAre("step-00000005", "step-00000012", "latest", ".lock"));
+}
+
+TEST_F(CheckpointCommand, ARepairThatIsKilledLeavesTheStepOfBeforeOrAfterAndIsDoneAgain) {
+  const std::string damaged = "what another version wrote, now damaged";
+  checkpoint::Manifest manifest = checkpoint::load_manifest(newest);
+  manifest.files["index.h5"] = {500, std::string(32, '0')};
+  const std::string before = checkpoint::to_json(manifest);
+  for (const std::string phase : {"repair", "exchange"}) {
+    folder.write("checkpoints/step-00000012/index.h5", damaged);
+    folder.write("checkpoints/step-00000012/manifest.json", before);
+    const auto killed =
+        testing::run_program({testing::trireme_binary(), "checkpoint", "repair-index", newest}, folder.path(),
+                             {{"TRIREME_FAULT", phase + ":0:kill"}});
+    EXPECT_EQ(killed.exit_code, -SIGKILL) << killed.error;
+    const bool exchanged = phase == "exchange";
+    EXPECT_EQ(testing::read_file(newest + "/index.h5") == damaged, !exchanged);
+    EXPECT_EQ(testing::read_file(newest + "/manifest.json") == before, !exchanged);
+    EXPECT_EQ(command({"verify", newest}).exit_code, exchanged ? ExitCode::kOk : ExitCode::kBadData);
+    EXPECT_EQ(command({"repair-index", newest}).exit_code, ExitCode::kOk) << phase;
+    EXPECT_EQ(command({"verify", newest}).text, newest + ": ok\n");
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path() / "checkpoints"))
+      EXPECT_FALSE(entry.path().filename().string().starts_with(".tmp-")) << entry.path();
+  }
 }
 
 TEST_F(CheckpointCommand, ARepairThatCouldHideDamageIsRefusedAndWritesNothing) {

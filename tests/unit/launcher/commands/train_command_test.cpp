@@ -91,6 +91,20 @@ TEST(TrainCommand, ASignalSavesExits75AndTheSameCommandGoesOn) {
   }
 }
 
+TEST(TrainCommand, ADiskThatHangsEndsTheRunThoughItsWriterNeverReturns) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  const ProgramResult result = run_program({"timeout", "--signal=KILL", "300", testing::trireme_binary(),
+                                            "train", "run.yaml", "--set", "save_timeout_seconds=1"},
+                                           folder.path(), {{"TRIREME_FAULT", "index:0:delay=1000"}});
+  EXPECT_EQ(result.exit_code, 124) << result.error;
+  EXPECT_NE(result.error.find("the checkpoint of step 6 is not saved after 1 s: rank 0 on "),
+            std::string::npos)
+      << result.error;
+  EXPECT_NE(result.error.find(" is still committing. A disk hangs or is very slow"), std::string::npos);
+  EXPECT_EQ(trireme(folder, {"train", "run.yaml"}).exit_code, 0);
+}
+
 TEST(TrainCommand, TextBecomesADataSetAModelAndTextAgain) {
   const TemporaryFolder folder;
   folder.write("run.yaml", kRun);

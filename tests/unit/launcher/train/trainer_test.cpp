@@ -3,17 +3,22 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "core/base/error.h"
 #include "core/data/indexed_dataset_writer.h"
 #include "launcher/config/load.h"
 #include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/checkpoint/inspection.h"
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/thread_communicator.h"
 #include "tests/support/run_program.h"
@@ -262,6 +267,66 @@ TEST_F(TrainerTest, StepsGoOnWhileACheckpointIsWrittenAndItIsThatOfItsStep) {
   again.training.resume = background.training.output_dir + "/checkpoints/step-00000002";
   again.training.output_dir += "-again";
   EXPECT_EQ(train(again, 2).masters, expected.masters);
+}
+
+std::vector<std::string> steps_of(const RunConfig& config) {
+  std::vector<std::string> steps;
+  for (const auto& entry : std::filesystem::directory_iterator(config.training.output_dir + "/checkpoints"))
+    if (entry.is_directory()) {
+      EXPECT_EQ(verify_checkpoint(entry.path()), std::vector<std::string>());
+      steps.push_back(entry.path().filename());
+    }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+TEST_F(TrainerTest, ASignalWhileASaveIsUnderWayWaitsForItAndSavesItsOwnStep) {
+  const RunConfig whole = tiny_run(other_), parts = tiny_run(folder_, {"save_interval=2"});
+  const Outcome expected = train(whole, 2);
+  {
+    const FailingDisk slow("before_fsync:1:delay=0.3");
+    EXPECT_EQ(train(parts, 2, 3).code, ExitCode::kPreempted);
+  }
+  EXPECT_EQ(steps_of(parts), (std::vector<std::string>{"step-00000002", "step-00000003"}));
+  EXPECT_EQ(column(parts, "loss").size(), 3u);
+  EXPECT_EQ(train(parts, 2).masters, expected.masters);
+  EXPECT_EQ(column(parts, "loss"), column(whole, "loss"));
+}
+
+TEST_F(TrainerTest, ASignalInAStepThatIsSavedAnywaySavesItOnce) {
+  const RunConfig due = tiny_run(folder_, {"save_interval=2"});
+  EXPECT_EQ(train(due, 2, 2).code, ExitCode::kPreempted);
+  EXPECT_EQ(steps_of(due), std::vector<std::string>{"step-00000002"});
+  const RunConfig last = tiny_run(other_, {"train_iters=4", "save_interval=2"});
+  const FailingDisk slow("before_fsync:0:delay=0.3");  // the save of step 2 is under way in steps 3 and 4
+  EXPECT_EQ(train(last, 2, 4).code, ExitCode::kOk);
+  EXPECT_EQ(steps_of(last), (std::vector<std::string>{"step-00000002", "step-00000004"}));
+  int num_saves = 0;
+  for (const RunConfig& config : {due, last})
+    for (const json& line : metrics_of(config)) num_saves += line.contains("checkpoint");
+  EXPECT_EQ(num_saves, 3);
+}
+
+TEST_F(TrainerTest, TheLastSaveIsTriedThoughTheOneUnderWayFails) {
+  for (const char* policy : {"on_save_error=stop", "max_failed_saves=0"}) {
+    ::testing::internal::CaptureStderr();
+    const TemporaryFolder folder;
+    const RunConfig config = tiny_run(folder, {"train_iters=3", "save_interval=2", policy});
+    FailingDisk disk("write:0:error");
+    comm::LocalCommunicator world;
+    const Trainer* self = nullptr;
+    Trainer trainer(config, world, [&] {
+      if (self == nullptr || self->step() < 2) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));  // the save of step 2 has failed
+      unsetenv("TRIREME_FAULT");
+      return true;
+    });
+    self = &trainer;
+    EXPECT_EQ(trainer.run(), ExitCode::kOk) << policy;
+    EXPECT_EQ(steps_of(config), std::vector<std::string>{"step-00000003"});
+    const std::string told = ::testing::internal::GetCapturedStderr();
+    EXPECT_NE(told.find("step 2: "), std::string::npos) << told;
+  }
 }
 
 TEST_F(TrainerTest, FailedSavesEndARunWhenItSaysSo) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/base/host.h"
 #include "core/io/directory.h"
+#include "parallel/checkpoint/background_task.h"
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/checkpoint/inspection.h"
 #include "parallel/checkpoint/manifest.h"
@@ -304,6 +306,17 @@ TEST(AsyncCheckpoint, RanksThatTakeTooLongAreNamedOnEveryRank) {
     EXPECT_THAT(error, HasSubstr("the checkpoint of step 20 is not saved after 1 s: rank 1 on " +
                                  host_name() + " is still writing a shard"));
   }
+}
+
+TEST(AsyncCheckpoint, NoSignalInterruptsTheBackground) {
+  checkpoint::BackgroundTask task([] {
+    sigset_t blocked;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    checkpoint::Outcome outcome;
+    for (const int signal : {SIGTERM, SIGUSR1, SIGINT}) outcome.exit_code += !::sigismember(&blocked, signal);
+    return outcome;
+  });
+  EXPECT_EQ(task.take().exit_code, 0);
 }
 
 TEST(AsyncCheckpoint, ReportsWhatASaveCostAndWhatReplicasSpared) {
