@@ -26,8 +26,4 @@ struct ImportOptions {
 /// Makes the output folder of a run, with a checkpoint of step 0, from a folder of Transformers.
 ExitCode import_checkpoint(const ImportOptions& options);
 
-/// A folder that is to be made, without a slash at its end; its parents are made. IoError (exit 73) where it
-/// exists already.
-std::string new_folder(const std::string& path);
-
 }  // namespace trireme

@@ -15,6 +15,7 @@
 #include "core/text/tokenizer.h"
 #include "launcher/commands/checkpoint_commands.h"
 #include "launcher/commands/model_files.h"
+#include "launcher/commands/new_folder.h"
 #include "launcher/config/load.h"
 #include "parallel/checkpoint/compatibility.h"
 #include "parallel/checkpoint/inspection.h"

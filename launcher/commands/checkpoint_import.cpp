@@ -18,6 +18,7 @@
 #include "core/text/tokenizer.h"
 #include "launcher/commands/checkpoint_commands.h"
 #include "launcher/commands/model_files.h"
+#include "launcher/commands/new_folder.h"
 #include "launcher/config/print.h"
 #include "parallel/checkpoint/weights_step.h"
 
@@ -191,16 +192,6 @@ TrainingState state_of(const RunConfig& config, const Tokenizer* tokenizer) {
 }
 
 }  // namespace
-
-std::string new_folder(const std::string& path) {
-  std::string folder = fs::path(path).lexically_normal().string();
-  if (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
-  if (fs::exists(fs::symlink_status(folder)))
-    throw IoError(fmt::format("--output: '{}' exists already; give a folder that does not", path),
-                  ExitCode::kCannotCreate);
-  io::make_directories(io::parent_directory(folder));
-  return folder;
-}
 
 ExitCode import_checkpoint(const ImportOptions& options) {
   Context context;

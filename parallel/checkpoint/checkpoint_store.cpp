@@ -15,6 +15,7 @@
 #include "core/base/trace.h"
 #include "core/io/directory.h"
 #include "core/io/directory_lock.h"
+#include "core/io/file.h"
 #include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/fault.h"
 #include "parallel/checkpoint/logical_tensors.h"
@@ -26,7 +27,6 @@
 #include "parallel/checkpoint/save_step.h"
 #include "parallel/checkpoint/staging.h"
 #include "parallel/checkpoint/step_directory.h"
-#include "parallel/checkpoint/strict_json.h"
 
 namespace trireme {
 
@@ -168,7 +168,7 @@ CheckpointStore::CheckpointStore(std::string directory, Communicator& world, con
   impl_->config = config;
   impl_->names = piece_names(model);
   agree(*impl_->group, [&] {
-    if (!is_plain_name(run_id))
+    if (!io::is_plain_name(run_id))
       throw ConfigError(fmt::format("run id '{}': expected letters, digits, '.', '_' or '-'", run_id));
     if (world.rank() != 0) return std::string();
     io::make_directories(impl_->directory);

@@ -15,6 +15,7 @@
 #include "parallel/checkpoint/held_tensors.h"
 #include "parallel/checkpoint/logical_tensors.h"
 #include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/shared_reading.h"
 #include "parallel/checkpoint/tensor_reader.h"
 
 namespace trireme {
@@ -72,10 +73,9 @@ void fill(Context& context, const std::string& step_directory, const Manifest& m
   }
 }
 
-/// Reads into `targets` what `chosen` names. Half of the buffer is for reading, half for what is converted.
+/// Half of the buffer is for reading, half for what is converted.
 void read_weights(Context& context, const std::string& step_directory, const Manifest& manifest,
-                  const std::vector<HeldTensor>& targets, const std::set<std::string>& chosen,
-                  int64_t buffer_bytes) {
+                  const std::vector<HeldTensor>& targets, int64_t buffer_bytes) {
   const Sources sources(manifest);
   std::vector<Part> direct, converted;
   int64_t bytes = 0;
@@ -85,7 +85,6 @@ void read_weights(Context& context, const std::string& step_directory, const Man
     bytes = 0;
   };
   for (const HeldTensor& target : targets) {
-    if (!chosen.contains(target.box.name)) continue;
     const SavedTensor& tensor = sources.best_for(target.box);
     TensorBox box = target.box;
     box.role = tensor.role;
@@ -129,7 +128,7 @@ TrainingState initialize_weights(Context& context, Communicator& world, const In
                                  const TrainingState& expected, ParameterStore& parameters) {
   const TraceSpan span(context.trace, "checkpoint/restore");
   const std::string& step = weights.step_directory;
-  const std::vector<HeldTensor> targets = held_tensors(parameters, {});
+  std::vector<HeldTensor> targets = held_tensors(parameters, {});
   const std::vector<LogicalTensor> tensors =
       of_model(logical_tensors(gather_boxes(world, boxes_of(targets)), {}));
   Manifest manifest;
@@ -145,10 +144,15 @@ TrainingState initialize_weights(Context& context, Communicator& world, const In
     tell(step, match);
     return std::string();
   });
+  std::erase_if(targets, [taken = names_of(match.taken)](const HeldTensor& target) {
+    return !taken.contains(target.box.name);
+  });
+  const SavePlan plan = plan_save(gather_boxes(world, boxes_of(targets)), {});
   agree(world, [&] {
-    read_weights(context, step, manifest, targets, names_of(match.taken), weights.buffer_bytes);
+    read_weights(context, step, manifest, parts_to_read(plan, world.rank(), targets), weights.buffer_bytes);
     return std::string();
   });
+  share_parts(world, plan, targets, weights.buffer_bytes);
   mark_changed(parameters);
   return manifest.state;
 }
@@ -159,7 +163,7 @@ void restore_weights(Context& context, const std::string& step_directory, Parame
   const Manifest manifest = load_manifest(step_directory);
   const std::vector<LogicalTensor> tensors = of_model(logical_tensors({boxes_of(targets)}, {}));
   refuse(step_directory, compare_weights(manifest, tensors));
-  read_weights(context, step_directory, manifest, targets, names_of(tensors), kUsualBuffer);
+  read_weights(context, step_directory, manifest, targets, kUsualBuffer);
   mark_changed(parameters);
 }
 

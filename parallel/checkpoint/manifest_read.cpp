@@ -5,12 +5,13 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/strict_json.h"
 #include "core/io/digest.h"
 #include "core/io/file.h"
+#include "parallel/checkpoint/json_reader.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/manifest_tail.h"
 #include "parallel/checkpoint/step_directory.h"
-#include "parallel/checkpoint/strict_json.h"
 
 namespace trireme::checkpoint {
 namespace {
@@ -19,6 +20,14 @@ constexpr int64_t kLargestManifest = int64_t{1} << 30;
 constexpr int64_t kLargestCount = int64_t{1} << 62;
 constexpr int64_t kLargestFile = int64_t{1} << 50;
 constexpr int64_t kMostRanks = int64_t{1} << 20;
+
+nlohmann::json parse(const std::string& text, const std::string& where) {
+  try {
+    return parse_strict_json(text, where);
+  } catch (const DataError& error) {
+    throw CheckpointError(error.what());
+  }
+}
 
 /// Elements of a shape, or CheckpointError where they pass what a file can hold.
 int64_t checked_elements(const Shape& shape, const JsonReader& reader) {
@@ -135,7 +144,7 @@ void check_apart(const Manifest& manifest, const std::string& where) {
 
 Manifest parse_manifest(const std::string& text, const std::string& where) {
   check_digest(text, where);
-  const nlohmann::json parsed = parse_strict_json(text, where);
+  const nlohmann::json parsed = parse(text, where);
   const JsonReader root(parsed, where + ": root");
   if (root.member("format").text() != kFormatName) root.member("format").fail(kFormatName);
   Manifest manifest;
@@ -153,7 +162,7 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
     root.member("architecture_hash").fail("the digest of 'architecture'");
   manifest.block_bytes = root.member("block_bytes").number(1, kBlockBytes);
   for (const auto& [name, file] : root.member("files").members()) {
-    if (!is_plain_name(name)) file.fail("a file name without folders as its key");
+    if (!io::is_plain_name(name)) file.fail("a file name without folders as its key");
     manifest.files[name] = {file.member("size").number(0, kLargestFile), file.member("digest").hex_digest()};
   }
   for (const JsonReader& item : root.member("tensors").items())

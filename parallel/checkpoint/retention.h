@@ -9,7 +9,8 @@
 
 namespace trireme::checkpoint {
 
-/// Removes what dead saves, removals and repairs left (.tmp-*, latest.tmp-*). Under the directory's lock only.
+/// Removes what dead saves, removals and repairs left (.tmp-*, latest.tmp-*). Under the directory's lock
+/// only.
 void remove_leftovers(const std::string& directory);
 
 /// Gives every step after `step` a name that restore does not look at, abandoned-step-<step>-<run id>: they

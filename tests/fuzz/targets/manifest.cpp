@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/io/digest.h"
+#include "core/io/file.h"
 #include "parallel/checkpoint/manifest_tail.h"
-#include "parallel/checkpoint/strict_json.h"
 #include "tests/fuzz/targets/require.h"
 #include "tests/fuzz/targets/targets.h"
 
@@ -20,7 +20,7 @@ bool is_printable(std::string_view text) {
 /// What restore relies on without looking again.
 void check_taken(const Manifest& manifest) {
   FUZZ_REQUIRE(manifest.format_version == kFormatVersion);
-  for (const auto& [name, file] : manifest.files) FUZZ_REQUIRE(is_plain_name(name) && file.size >= 0);
+  for (const auto& [name, file] : manifest.files) FUZZ_REQUIRE(io::is_plain_name(name) && file.size >= 0);
   for (const SavedTensor& tensor : manifest.tensors) {
     int64_t covered = 0;
     for (const SavedBox& saved : tensor.boxes) {

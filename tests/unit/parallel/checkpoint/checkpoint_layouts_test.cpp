@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <numeric>
+#include <random>
 
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/checkpoint/held_tensors.h"
@@ -265,6 +266,29 @@ int64_t restore(const std::string& directory, const Layout& layout, Precision dt
   return std::accumulate(wrong.begin(), wrong.end(), int64_t{0});
 }
 
+/// Goes through the layouts one after another, each restoring what the one before has saved.
+void expect_a_chain_to_keep_every_bit(const std::vector<Layout>& chain, Precision dtype) {
+  const TemporaryFolder first;
+  save(first.path(), chain[0], dtype);
+  std::string from = first.path();
+  std::vector<std::unique_ptr<TemporaryFolder>> folders;
+  for (size_t i = 1; i < chain.size(); ++i) {
+    const Layout& layout = chain[i];
+    folders.push_back(std::make_unique<TemporaryFolder>());
+    const std::string to = folders.back()->path();
+    run_thread_ranks(layout.num_ranks(), [&](Communicator& world) {
+      RankRun run(layout, world.rank(), dtype);
+      const std::vector<Parameter*> names = run.single.parameters();
+      CheckpointStore(from, world, {}, "run", names)
+          .restore_newest(run.context, run.state, *run.store, run.optimizer->state());
+      EXPECT_EQ(run.num_wrong(), 0) << chain[i - 1].name << " -> " << layout.name << " rank " << world.rank();
+      CheckpointStore(to, world, {}, "run", names)
+          .save(run.context, run.state, *run.store, run.optimizer->state());
+    });
+    from = to;
+  }
+}
+
 std::vector<std::string> tensor_names(const std::string& step_directory) {
   std::vector<std::string> names;
   for (const auto& tensor : checkpoint::load_manifest(step_directory).tensors)
@@ -286,6 +310,32 @@ TEST(CheckpointLayouts, EveryLayoutRestoresWhatEveryOtherSavedBitForBit) {
         EXPECT_EQ(restore(folder.path(), restoring, dtype), 0) << saving.name << " -> " << restoring.name;
     }
   }
+}
+
+TEST(CheckpointLayouts, FromOneRankToEightToThreeAndBackToOneKeepsEveryBit) {
+  for (const Precision dtype : {Precision::kFp32, Precision::kBf16})
+    expect_a_chain_to_keep_every_bit({kLayouts[0], kLayouts[9], kLayouts[8], kLayouts[0]}, dtype);
+}
+
+TEST(CheckpointLayouts, ChainsOfRandomLayoutsKeepEveryBit) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(seed);
+  std::mt19937_64 random(seed);
+  const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  std::vector<std::string> names(12);
+  std::vector<Layout> chain;
+  for (std::string& name : names) {
+    Layout layout{.name = "", .tensor = draw(1, 4), .data = draw(1, 3), .pipeline = draw(1, 4)};
+    if (layout.pipeline == 2) layout.chunks = draw(1, 2);
+    layout.zero = draw(0, 1) == 1;
+    layout.sequence_parallel = draw(0, 1) == 1;
+    if (layout.num_ranks() > 12) layout.data = layout.pipeline = 1;
+    name = "tp" + std::to_string(layout.tensor) + " dp" + std::to_string(layout.data) + " pp" +
+           std::to_string(layout.pipeline) + (layout.zero ? " zero1" : "");
+    layout.name = name.c_str();
+    chain.push_back(layout);
+  }
+  expect_a_chain_to_keep_every_bit(chain, draw(0, 1) == 1 ? Precision::kBf16 : Precision::kFp32);
 }
 
 TEST(CheckpointLayouts, TheManifestListsTensorsInForwardOrder) {

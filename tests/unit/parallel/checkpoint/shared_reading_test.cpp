@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
+#include <sstream>
 
 #include "parallel/checkpoint/checkpoint_store.h"
+#include "parallel/checkpoint/initial_weights.h"
 #include "parallel/checkpoint/logical_tensors.h"
 #include "parallel/checkpoint/restore_step.h"
 #include "parallel/comm/thread_communicator.h"
@@ -41,6 +44,43 @@ TEST(SharedReading, ReplicasReadEveryByteOnceTogetherAndHoldAll) {
   EXPECT_GE(static_cast<double>(total), 0.9 * content);
   EXPECT_LE(static_cast<double>(total), 1.1 * content);
   for (const int64_t bytes : num_bytes) EXPECT_LE(static_cast<double>(bytes), 0.5 * content);
+}
+
+/// Bytes that this process has read from files.
+int64_t bytes_read() {
+  std::istringstream text(testing::read_file("/proc/self/io"));
+  std::string name;
+  int64_t number = 0;
+  text >> name >> number;
+  return number;
+}
+
+TEST(SharedReading, RanksThatBeginWithTheSameWeightsReadEveryByteOnceTogetherAndConvertIt) {
+  constexpr int64_t kFfn = 20000;
+  for (const Precision precision : {Precision::kBf16, Precision::kFp32}) {  // of a step in bf16
+    const testing::TemporaryFolder folder;
+    int64_t before = 0;
+    comm::run_thread_ranks(3, [&](Communicator& world) {
+      CheckpointRun saved(Precision::kBf16, 1, 7, kFfn), run(precision, 9, 7, kFfn);
+      CheckpointStore(folder.path(), world, {}, "run")
+          .save(saved.context, saved.state, *saved.store, saved.optimizer->state());
+      const Tensor& masters = saved.store->masters();
+      world.barrier();
+      if (world.rank() == 0) before = bytes_read();
+      world.barrier();
+      const InitialWeights weights{folder.path() / "step-00000012", {}, 1 << 24};
+      initialize_weights(run.context, world, weights, saved.state, *run.store);
+      world.barrier();
+      const auto same = [](const Tensor& a, const Tensor& b) {
+        return std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.num_bytes())) == 0;
+      };
+      EXPECT_TRUE(same(run.store->has_masters() ? run.store->masters() : run.store->values(), masters));
+      if (world.rank() != 0) return;
+      const int64_t held =
+          masters.num_bytes() + (run.store->has_masters() ? run.store->values().num_bytes() : 0);
+      EXPECT_LE(static_cast<double>(bytes_read() - before), 1.2 * static_cast<double>(held));
+    });
+  }
 }
 
 TEST(BoxesThatAreCut, CoverTheBoxOnceInOrderAndAreNoLargerThanAsked) {

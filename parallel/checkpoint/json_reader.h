@@ -1,19 +1,13 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "core/base/strict_json.h"
-#include "core/io/file.h"
 #include "core/tensor/shape.h"
 
 namespace trireme::checkpoint {
-
-using io::is_plain_name;
-
-/// trireme::parse_strict_json with CheckpointError.
-nlohmann::json parse_strict_json(const std::string& text, const std::string& where);
 
 /// Typed members of an untrusted object. Errors: CheckpointError with the path of the member.
 class JsonReader {

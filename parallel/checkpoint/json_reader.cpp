@@ -1,8 +1,10 @@
-#include "parallel/checkpoint/strict_json.h"
+#include "parallel/checkpoint/json_reader.h"
 
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/strict_json.h"
+#include "core/io/file.h"
 
 namespace trireme::checkpoint {
 namespace {
@@ -10,14 +12,6 @@ namespace {
 constexpr size_t kMostDimensions = 8;
 
 }  // namespace
-
-nlohmann::json parse_strict_json(const std::string& text, const std::string& where) {
-  try {
-    return trireme::parse_strict_json(text, where);
-  } catch (const DataError& error) {
-    throw CheckpointError(error.what());
-  }
-}
 
 void JsonReader::fail(const std::string& expected) const {
   std::string given = value_.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -70,7 +64,7 @@ std::string JsonReader::hex_digest() const {
 
 std::string JsonReader::file_name() const {
   const std::string name = text();
-  if (!is_plain_name(name)) fail("a file name without folders");
+  if (!io::is_plain_name(name)) fail("a file name without folders");
   return name;
 }
 
