@@ -175,6 +175,24 @@ TEST(AsyncCheckpoint, ASaveThatIsDueWhileOneIsUnderWayIsSkippedAndCounted) {
   EXPECT_THAT(names(folder.path()), ::testing::ElementsAre("step-00000010", "step-00000013"));
 }
 
+TEST(AsyncCheckpoint, StepZeroIsSavedAndGoneOnFromLikeAnyOther) {
+  const TemporaryFolder folder;
+  run_thread_ranks(2, [&](Communicator& world) {
+    Rank rank(folder.path(), world);
+    EXPECT_TRUE(rank.start(0));
+    EXPECT_FALSE(rank.store.wait()->error.has_value());
+  });
+  EXPECT_EQ(restored(folder.path()), std::make_pair(int64_t{0}, content_of(1)));
+  run_thread_ranks(2, [&](Communicator& world) {
+    Rank rank(folder.path(), world);
+    CheckpointRun& run = rank.run;
+    rank.store.restore_newest(run.context, run.state, *run.store, run.optimizer->state());
+    EXPECT_TRUE(rank.start(1));
+    EXPECT_FALSE(rank.store.wait()->error.has_value());
+  });
+  EXPECT_THAT(names(folder.path()), ::testing::ElementsAre("step-00000000", "step-00000001"));
+}
+
 TEST(AsyncCheckpoint, WhereOnlyTheCommitIsLeftADueSaveWaitsForIt) {
   const TemporaryFolder folder;
   const Fault fault("index:0:delay=0.3");
