@@ -12,8 +12,14 @@ namespace trireme {
 /// How a parameter's first value is drawn, from its logical name and global coordinates: the same in every
 /// layout.
 struct InitRule {
-  enum class Kind { kZeros, kOnes, kNormal } kind = Kind::kZeros;
-  double std = 0;  ///< of kNormal
+  enum class Kind {
+    kZeros,
+    kOnes,
+    kNormal,
+    kTruncatedNormal,  ///< what is beyond two standard deviations is drawn again (BERT)
+    kXavierUniform  ///< in +-gain * sqrt(6 / (rows + columns)) of the logical tensor (Glorot and Bengio 2010)
+  } kind = Kind::kZeros;
+  double scale = 0;  ///< standard deviation of the normal ones (before truncation), gain of Xavier's
 };
 
 /// A mesh axis; opaque in core.
@@ -26,6 +32,7 @@ struct Placement {
   int dim = 0;     ///< of kSplit
   int copies = 1;  ///< of kSplit: this many neighbouring ranks hold the same part, each a part of its
                    ///< gradient's sum (key heads that are fewer than ranks)
+  std::vector<int> holders = {};  ///< of the others: the coordinates of those that hold it; empty: all
 
   bool partial_gradient() const { return kind == Kind::kReplicatedPartial || copies > 1; }
 };

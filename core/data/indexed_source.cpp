@@ -40,7 +40,7 @@ Batch IndexedSource::make_batch(Allocator& allocator, std::span<const int64_t> s
   Batch batch = allocate_batch(allocator, sample_numbers, seq_length_, document_mask_);
   for (int64_t row = 0; row < batch.num_samples(); ++row) {
     const auto [file, window] = window_of(sample_numbers[row]);
-    batch.num_targets += files_[file].fill(window, row_of(batch, row));
+    batch.num_targets[LossTerm::kTokens] += files_[file].fill(window, row_of(batch, row));
   }
   return batch;
 }

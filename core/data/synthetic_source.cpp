@@ -36,7 +36,7 @@ Batch SyntheticSource::make_batch(Allocator& allocator, std::span<const int64_t>
     rows.targets[seq_length_ - 1] = token(seq_length_);
     std::iota(rows.positions.begin(), rows.positions.end(), 0);
     std::fill(rows.key_begin.begin(), rows.key_begin.end(), 0);
-    batch.num_targets += seq_length_;
+    batch.num_targets[LossTerm::kTokens] += seq_length_;
   }
   return batch;
 }

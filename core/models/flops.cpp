@@ -2,7 +2,7 @@
 
 namespace trireme {
 
-FlopCount flops_per_token(const Model& model, const GptConfig& config, int64_t seq_length) {
+FlopCount flops_per_token(const Model& model, const ModelConfig& config, int64_t seq_length) {
   const double products = 6.0 * static_cast<double>(model.num_flop_parameters());
   const double attention = 12.0 * static_cast<double>(config.num_layers) *
                            static_cast<double>(config.num_attention_heads * config.kv_channels) *

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/models/gpt_config.h"
 #include "core/models/model.h"
+#include "core/models/model_config.h"
 
 namespace trireme {
 
@@ -12,6 +12,6 @@ struct FlopCount {
   double full = 0;    ///< what published MFU figures use
   double causal = 0;  ///< what is needed
 };
-FlopCount flops_per_token(const Model& model, const GptConfig& config, int64_t seq_length);
+FlopCount flops_per_token(const Model& model, const ModelConfig& config, int64_t seq_length);
 
 }  // namespace trireme

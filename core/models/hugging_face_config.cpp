@@ -100,8 +100,8 @@ class RangeCheck final : public FieldVisitor {
   std::vector<std::string>& problems_;
 };
 
-GptConfig read_gpt2(ConfigReader& reader) {
-  GptConfig config;
+ModelConfig read_gpt2(ConfigReader& reader) {
+  ModelConfig config;
   config.num_layers = reader.integer("n_layer");
   config.hidden_size = reader.integer("n_embd");
   config.ffn_hidden_size = reader.integer("n_inner", 0);
@@ -150,8 +150,8 @@ double read_rope(ConfigReader& reader, std::vector<std::string>& problems) {
   return inner.number("rope_theta", theta);
 }
 
-GptConfig read_llama(ConfigReader& reader, std::vector<std::string>& problems) {
-  GptConfig config;
+ModelConfig read_llama(ConfigReader& reader, std::vector<std::string>& problems) {
+  ModelConfig config;
   config.position_embedding_type = PositionEmbedding::kRope;
   config.normalization = Normalization::kRmsNorm;
   config.activation = FeedForwardActivation::kSwiglu;
@@ -179,7 +179,7 @@ GptConfig read_llama(ConfigReader& reader, std::vector<std::string>& problems) {
   return config;
 }
 
-Json gpt2_json(const GptConfig& config) {
+Json gpt2_json(const ModelConfig& config) {
   const char* activation = "";
   for (const auto& [theirs, ours] : kActivations)
     if (ours == config.activation && *activation == '\0') activation = theirs;
@@ -200,7 +200,7 @@ Json gpt2_json(const GptConfig& config) {
           {"tie_word_embeddings", !config.untie_embeddings_and_output_weights}};
 }
 
-Json llama_json(const GptConfig& config) {
+Json llama_json(const ModelConfig& config) {
   return {{"architectures", {"LlamaForCausalLM"}},
           {"model_type", "llama"},
           {"num_hidden_layers", config.num_layers},
@@ -223,12 +223,12 @@ Json llama_json(const GptConfig& config) {
 
 }  // namespace
 
-HuggingFaceFamily hugging_face_family(const GptConfig& config) {
+HuggingFaceFamily hugging_face_family(const ModelConfig& config) {
   return config.position_embedding_type == PositionEmbedding::kRope ? HuggingFaceFamily::kLlama
                                                                     : HuggingFaceFamily::kGpt2;
 }
 
-std::vector<std::string> hugging_face_obstacles(const GptConfig& config) {
+std::vector<std::string> hugging_face_obstacles(const ModelConfig& config) {
   std::vector<std::string> lines;
   const bool llama = hugging_face_family(config) == HuggingFaceFamily::kLlama;
   const auto need = [&](bool holds, const std::string& field, const std::string& expected) {
@@ -254,7 +254,7 @@ std::vector<std::string> hugging_face_obstacles(const GptConfig& config) {
   return lines;
 }
 
-std::string to_hugging_face(const GptConfig& config, DType dtype, std::optional<int32_t> end_of_document) {
+std::string to_hugging_face(const ModelConfig& config, DType dtype, std::optional<int32_t> end_of_document) {
   Json json =
       hugging_face_family(config) == HuggingFaceFamily::kLlama ? llama_json(config) : gpt2_json(config);
   json["torch_dtype"] = name_of(dtype);

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/models/gpt_config.h"
+#include "core/models/model_config.h"
 #include "core/tensor/shape.h"
 
 namespace trireme {

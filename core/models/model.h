@@ -10,8 +10,11 @@
 
 namespace trireme {
 
+/// An embedding looks rows up; layers are what people count and cut between; a head is what follows them.
+enum class BlockKind { kEmbedding, kLayer, kHead };
+
 /// A model is a list of blocks, cut anywhere by a pipeline. A block maps an ordered set of Variables to
-/// another; the first takes none (it reads batch.tokens), the last (the head) gives the scaled loss.
+/// another; the first takes none (it reads the batch), the last (the head) gives the scaled loss.
 class Block : public nn::Module {
  public:
   virtual std::vector<Variable> forward(Context& context, ForwardPass& pass,
@@ -19,6 +22,7 @@ class Block : public nn::Module {
   /// Multiplications of the forward pass for one token of a sequence, over all ranks that share the block:
   /// what stages of a pipeline are balanced by. Causal attention counts the half that is needed.
   virtual double products_per_token(int64_t seq_length) const = 0;
+  virtual BlockKind kind() const = 0;
 };
 
 /// A model family, as one rank would write it.
@@ -26,8 +30,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const std::vector<std::unique_ptr<Block>>& blocks() const = 0;
-  /// Shapes of the Variables, in the compute type, that pass from one block to the next on this rank.
-  virtual std::vector<Shape> boundary_shapes(const Batch& batch) const = 0;
+  /// Shapes of the Variables, in the compute type, that enter block `block` (not the first) on this rank.
+  virtual std::vector<Shape> boundary_shapes(const Batch& batch, size_t block) const = 0;
   /// Scaled loss of a micro-batch: a float32 (float64) scalar, shape [1]; root of backward with gradient 1.
   virtual Variable loss(Context& context, ForwardPass& pass) = 0;
   /// Logits [B*T, V] (or of the last position of each sample only: [B, V]) in the compute type; no graph.

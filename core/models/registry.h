@@ -1,13 +1,35 @@
 #pragma once
 
-#include "core/models/gpt_config.h"
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
 #include "core/models/model.h"
+#include "core/models/model_config.h"
 #include "core/nn/layer_builder.h"
 
 namespace trireme {
 
-// The table of model families: one maker a family, from its resolved config. No registration at run time.
+/// A model family: all that the rest of Trireme asks of it.
+struct Family {
+  const char* name;  ///< in run files
+  /// What the keys of section `model` are where a run file says nothing; `family` is this one's name.
+  ModelConfig (*defaults)();
+  /// Derives what is its own, and adds a sentence for every option that makes no sense for it.
+  void (*check)(ModelConfig& config, std::vector<std::string>& errors);
+  std::unique_ptr<Model> (*make)(const ModelConfig& config, nn::LayerBuilder& builder);
+};
 
-std::unique_ptr<Model> make_gpt(Context& context, const GptConfig& config, nn::LayerBuilder& builder);
+/// The table of families; no registration at run time.
+std::span<const Family> families();
+/// Throws ConfigError naming those that are there.
+const Family& family_named(const std::string& name);
+
+/// For `check` of a family that has no encoder beside its decoder.
+void refuse_encoder(const ModelConfig& config, std::vector<std::string>& errors);
+
+/// The model of a resolved config. Parameters have shapes and no memory.
+std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder);
 
 }  // namespace trireme

@@ -1,25 +1,37 @@
 #include "core/nn/forward_pass.h"
 
+#include <algorithm>
+
 #include "core/autograd/parameter.h"
 
-namespace trireme::nn {
-namespace {
+namespace trireme {
 
-void make_window_positions(Context& context, ForwardPass& pass) {
-  const int64_t length = pass.batch.length();
-  pass.window_positions = context.workspace({pass.batch.num_samples(), length}, DType::kInt32);
-  for (int64_t i = 0; i < pass.window_positions.num_elements(); ++i)
-    pass.window_positions.data<int32_t>()[i] = static_cast<int32_t>(i % length);
+LossSum& LossSum::operator+=(const LossSum& other) {
+  sum += other.sum;
+  count += other.count;
+  correct += other.correct;
+  return *this;
 }
 
-void make_shard_coordinates(Context& context, ForwardPass& pass, const RowShard& shard) {
-  pass.shard_positions = shard.of(pass.window_positions);
-  const int64_t num_rows = pass.shard_positions.num_elements();
-  pass.shard_positions = pass.shard_positions.reshape({num_rows, 1});
-  pass.shard_sample_ids = context.workspace({num_rows}, DType::kInt64);
+namespace nn {
+namespace {
+
+Tensor make_window_positions(Context& context, int64_t num_samples, int64_t length) {
+  Tensor positions = context.workspace({num_samples, length}, DType::kInt32);
+  for (int64_t i = 0; i < positions.num_elements(); ++i)
+    positions.data<int32_t>()[i] = static_cast<int32_t>(i % length);
+  return positions;
+}
+
+void make_shard_coordinates(Context& context, ForwardPass::Coordinates& coordinates, const Tensor& sample_ids,
+                            int64_t length, const RowShard& shard) {
+  coordinates.shard_positions = shard.of(coordinates.window_positions);
+  const int64_t num_rows = coordinates.shard_positions.num_elements();
+  coordinates.shard_positions = coordinates.shard_positions.reshape({num_rows, 1});
+  coordinates.shard_sample_ids = context.workspace({num_rows}, DType::kInt64);
   for (int64_t i = 0; i < num_rows; ++i)
-    pass.shard_sample_ids.data<int64_t>()[i] =
-        pass.batch.sample_ids.data<int64_t>()[(shard.index * num_rows + i) / pass.batch.length()];
+    coordinates.shard_sample_ids.data<int64_t>()[i] =
+        sample_ids.data<int64_t>()[(shard.index * num_rows + i) / length];
 }
 
 }  // namespace
@@ -30,20 +42,35 @@ Tensor RowShard::of(const Tensor& per_row) const {
 }
 
 ops::DropoutOptions dropout_options(Context& context, ForwardPass& pass, double probability,
-                                    const std::string& site, const RowShard& shard) {
+                                    const std::string& site, Sequence sequence, const RowShard& shard) {
   if (!context.training || probability == 0) return {};
-  if (!pass.window_positions.defined()) make_window_positions(context, pass);
+  ForwardPass::Coordinates& coordinates = pass.coordinates[static_cast<size_t>(sequence)];
+  const int64_t length = pass.batch.length(sequence);
+  if (!coordinates.window_positions.defined())
+    coordinates.window_positions = make_window_positions(context, pass.batch.num_samples(), length);
   ops::DropoutOptions options{.probability = probability,
                               .key = RandomKey::make(pass.seed, RandomPurpose::kDropout,
                                                      static_cast<uint64_t>(pass.step), site_of(site)),
                               .sample_ids = pass.batch.sample_ids,
-                              .positions = pass.window_positions};
+                              .positions = coordinates.window_positions};
   if (shard.count > 1) {
-    if (!pass.shard_positions.defined()) make_shard_coordinates(context, pass, shard);
-    options.sample_ids = pass.shard_sample_ids;
-    options.positions = pass.shard_positions;
+    if (!coordinates.shard_positions.defined())
+      make_shard_coordinates(context, coordinates, pass.batch.sample_ids, length, shard);
+    options.sample_ids = coordinates.shard_sample_ids;
+    options.positions = coordinates.shard_positions;
   }
   return options;
 }
 
-}  // namespace trireme::nn
+Tensor key_end(Context& context, const Batch& batch, Sequence queries, Sequence keys) {
+  const Tensor& lengths = batch.lengths_of(keys);
+  if (!lengths.defined()) return {};
+  const int64_t num_queries = batch.length(queries);
+  Tensor ends = context.workspace({batch.num_samples(), num_queries}, DType::kInt32);
+  for (int64_t sample = 0; sample < batch.num_samples(); ++sample)
+    std::fill_n(ends.row<int32_t>(sample), num_queries, lengths.data<int32_t>()[sample]);
+  return ends;
+}
+
+}  // namespace nn
+}  // namespace trireme

@@ -10,25 +10,34 @@ namespace trireme {
 
 class KeyValueCache;  // core/nn/key_value_cache.h
 
+/// Sum of losses, how many they are, and how many of them were of a right answer.
+struct LossSum {
+  double sum = 0;
+  int64_t count = 0;
+  int64_t correct = 0;
+
+  LossSum& operator+=(const LossSum& other);
+};
+
 /// What a pass over one micro-batch needs beside its Variables. Lives as long as the pass and its backward.
 struct ForwardPass {
   const Batch& batch;
-  uint64_t seed = 0;        ///< of dropout
-  int64_t step = 0;         ///< of dropout
-  double loss_scale = 1.0;  ///< multiplies the summed loss and so every gradient: 1 / (targets of the global
-                            ///< batch)
+  uint64_t seed = 0;  ///< of dropout
+  int64_t step = 0;   ///< of dropout
+  /// Multiplies the summed losses and so every gradient: 1 / (what counts in the global batch).
+  PerTerm<double> loss_scale{1.0, 1.0};
   RecomputeOptions recompute = {};
   KeyValueCache* cache = nullptr;  ///< cached generation
 
-  /// Filled by the head: sum of the token losses and how many they are, unscaled.
-  double loss_sum = 0;
-  int64_t loss_count = 0;
+  PerTerm<LossSum> losses{};  ///< filled by the head, unscaled
 
-  /// Index of each token inside its sample's window, int32 [B, T]: a coordinate of dropout. Unlike
-  /// batch.positions it does not restart with a document. Made at the first use.
-  Tensor window_positions = {};
-  /// Both coordinates of dropout for the rows of this rank's shard, [rows] and [rows, 1].
-  Tensor shard_sample_ids = {}, shard_positions = {};
+  /// Made at the first use, for each sequence of the batch. Index of each token inside its sample's window,
+  /// int32 [B, T]: a coordinate of dropout. Unlike batch.positions it does not restart with a document. Both
+  /// coordinates of dropout for the rows of this rank's shard, [rows] and [rows, 1].
+  struct Coordinates {
+    Tensor window_positions, shard_sample_ids, shard_positions;
+  };
+  std::array<Coordinates, kNumSequences> coordinates{};
 };
 
 namespace nn {
@@ -43,10 +52,14 @@ struct RowShard {
   Tensor of(const Tensor& per_row) const;
 };
 
-/// Dropout at `site` (the logical name of the module) on a shard of the rows of this pass; probability 0
-/// outside training.
+/// Dropout at `site` (the logical name of the module) on a shard of the rows of a sequence of this pass;
+/// probability 0 outside training.
 ops::DropoutOptions dropout_options(Context& context, ForwardPass& pass, double probability,
-                                    const std::string& site, const RowShard& shard = {});
+                                    const std::string& site, Sequence sequence, const RowShard& shard = {});
+
+/// For every query of a sequence the end of the keys that are no padding, int32 [B, T]; undefined where the
+/// keys have none.
+Tensor key_end(Context& context, const Batch& batch, Sequence queries, Sequence keys);
 
 }  // namespace nn
 }  // namespace trireme

@@ -13,6 +13,7 @@ class KeyValueCache {
  public:
   struct Entry {
     Tensor keys, values;  ///< [B * capacity, G * K]: a sample's rows are neighbours
+    Tensor source_keys;   ///< of an encoder-decoder: [B * S, 2 * G * K]
   };
 
   KeyValueCache(int64_t num_layers, int64_t num_samples, int64_t capacity)
@@ -25,6 +26,11 @@ class KeyValueCache {
   /// Copies [B*T, G*K] keys (rotated) and values behind what the layer holds. Throws ShapeError when they do
   /// not fit.
   Entry& append(Context& context, int64_t layer, const Tensor& keys, const Tensor& values);
+  /// What cross-attention of a layer projected the encoder's output to; undefined before.
+  Tensor& source_keys(int64_t layer) { return entries_[static_cast<size_t>(layer)].source_keys; }
+  /// The encoder's output; undefined before it has been made.
+  Tensor memory;
+
   /// Ends a pass of T tokens a sample.
   void advance(int64_t num_tokens) { length_ += num_tokens; }
 

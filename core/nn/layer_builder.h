@@ -5,6 +5,7 @@
 
 #include "core/nn/layers.h"
 #include "core/ops/rotary.h"
+#include "core/ops/sinusoid.h"
 
 namespace trireme::nn {
 
@@ -24,7 +25,7 @@ struct ColumnLinearSpec {
   std::vector<OutputPiece> outputs;
   int64_t in_features = 0;
   bool bias = true;
-  double init_std = 0;
+  InitRule init = {};
 };
 
 /// A projection back to the model's width, whose input features may be split over ranks.
@@ -33,19 +34,27 @@ struct RowLinearSpec {
   int64_t in_features = 0;
   int64_t out_features = 0;
   bool bias = true;
-  double init_std = 0;
+  InitRule init = {};
 };
 
 struct EmbeddingSpec {
   std::string name;
   int64_t num_rows = 0;  ///< vocabulary or positions
   int64_t features = 0;
-  double init_std = 0;
+  InitRule init = {};
+  VocabularyEmbedding* shared = nullptr;  ///< whose matrix it takes; it must outlive the embedding
+};
+
+struct SinusoidSpec {
+  int64_t num_positions = 0;
+  int64_t features = 0;
+  ops::SinusoidForm form = {};
 };
 
 struct DropoutSpec {
   std::string name;  ///< the logical site of its random numbers
   double probability = 0;
+  Sequence sequence = Sequence::kTokens;
 };
 
 struct NormSpec {
@@ -62,6 +71,8 @@ struct AttentionSpec {
   int64_t num_heads = 0;
   int64_t num_query_groups = 0;
   int64_t head_dim = 0;
+  Sequence sequence = Sequence::kTokens;  ///< of the queries; cross-attention's keys are the source's
+  bool causal = true;
   std::optional<ops::RotaryOptions> rotary = std::nullopt;  ///< theta and pairing
   double dropout = 0;
 };
@@ -70,7 +81,7 @@ struct VocabularyLossSpec {
   std::string name;
   int64_t vocab_size = 0;
   int64_t features = 0;
-  double init_std = 0;
+  InitRule init = {};
   VocabularyEmbedding* tied = nullptr;  ///< shares its matrix; it must outlive the loss
 };
 
@@ -83,12 +94,14 @@ class LayerBuilder {
   virtual std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) = 0;
   virtual std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) = 0;
   virtual std::unique_ptr<PositionEmbedding> position_embedding(const EmbeddingSpec& spec) = 0;
+  virtual std::unique_ptr<PositionEmbedding> sinusoidal_positions(const SinusoidSpec& spec) = 0;
   virtual std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) = 0;
   virtual std::unique_ptr<Norm> norm(const NormSpec& spec) = 0;
   virtual std::unique_ptr<ForkNorm> fork_norm(const NormSpec& spec) = 0;
   virtual std::unique_ptr<ResidualNorm> residual_norm(const NormSpec& spec, const DropoutSpec& dropout) = 0;
   virtual std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) = 0;
   virtual std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) = 0;
+  virtual std::unique_ptr<CrossAttention> cross_attention(const AttentionSpec& spec) = 0;
   virtual std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) = 0;
   /// Into how many row shards of equal length the residual stream is divided (sequence parallelism); 1:
   /// every rank has all rows.

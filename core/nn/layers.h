@@ -22,7 +22,7 @@ class VocabularyEmbedding : public Module {
   virtual Parameter& weight() = 0;
 };
 
-/// x + the rows of a table of learned positions.
+/// x + the rows of a table of positions, learned or not.
 class PositionEmbedding : public Module {
  public:
   virtual Variable forward(Context& context, const Variable& x, const Tensor& positions) = 0;
@@ -58,12 +58,20 @@ class ResidualAdd : public Module {
                            const Variable& residual) = 0;
 };
 
-/// Causal self-attention over the heads of a packed projection [query | key | value]; has no parameters.
-/// Queries and keys in the value of qkv may be overwritten. With pass.cache, keys and values are appended to
-/// this layer's entry and all of it is attended to.
+/// Self-attention over the heads of a packed projection [query | key | value]; has no parameters. Keys that
+/// are padding, or of another document, are not seen. Queries and keys in the value of qkv may be
+/// overwritten. With pass.cache, keys and values are appended to this layer's entry and all of it is attended
+/// to.
 class SelfAttention : public Module {
  public:
   virtual Variable forward(Context& context, ForwardPass& pass, const Variable& qkv) = 0;
+};
+
+/// Attention of queries to the source's keys and values, packed [key | value]; has no parameters.
+class CrossAttention : public Module {
+ public:
+  virtual Variable forward(Context& context, ForwardPass& pass, const Variable& query,
+                           const Variable& key_value) = 0;
 };
 
 /// Projection onto the vocabulary and cross-entropy against batch.targets.

@@ -43,5 +43,11 @@ inline InitRule ones() {
 inline InitRule normal(double std) {
   return {InitRule::Kind::kNormal, std};
 }
+inline InitRule truncated_normal(double std) {
+  return {InitRule::Kind::kTruncatedNormal, std};
+}
+inline InitRule xavier_uniform(double gain = 1.0) {
+  return {InitRule::Kind::kXavierUniform, gain};
+}
 
 }  // namespace trireme::nn

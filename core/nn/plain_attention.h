@@ -18,4 +18,18 @@ class PlainAttention final : public SelfAttention {
   int64_t head_offset_;
 };
 
+/// The same for the source's keys and values.
+class PlainCrossAttention final : public CrossAttention {
+ public:
+  explicit PlainCrossAttention(const AttentionSpec& spec, int64_t head_offset = 0)
+      : spec_(spec), head_offset_(head_offset) {}
+  void collect(std::vector<Parameter*>&) override {}
+  Variable forward(Context& context, ForwardPass& pass, const Variable& query,
+                   const Variable& key_value) override;
+
+ private:
+  AttentionSpec spec_;
+  int64_t head_offset_;
+};
+
 }  // namespace trireme::nn

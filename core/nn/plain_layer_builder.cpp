@@ -3,6 +3,7 @@
 #include "core/autograd/functions/dropout.h"
 #include "core/autograd/functions/embedding.h"
 #include "core/autograd/functions/linear_cross_entropy.h"
+#include "core/autograd/functions/scale.h"
 #include "core/nn/parameters.h"
 #include "core/nn/plain_attention.h"
 #include "core/nn/plain_linear.h"
@@ -13,24 +14,30 @@ namespace {
 
 class PlainVocabularyEmbedding final : public VocabularyEmbedding {
  public:
-  explicit PlainVocabularyEmbedding(const EmbeddingSpec& spec)
-      : weight_(whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, normal(spec.init_std),
-                                true)) {}
-  void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&weight_); }
-  Variable forward(Context& context, const Tensor& tokens) override {
-    return embedding(context, weight_, tokens);
+  explicit PlainVocabularyEmbedding(const EmbeddingSpec& spec) : shared_(spec.shared) {
+    if (shared_ == nullptr)
+      own_ = whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, spec.init, true);
   }
-  Parameter& weight() override { return weight_; }
+  void collect(std::vector<Parameter*>& parameters) override {
+    if (own_) parameters.push_back(&*own_);
+  }
+  void collect_shared(std::vector<Parameter*>& parameters) override {
+    if (shared_ != nullptr) parameters.push_back(&shared_->weight());
+  }
+  Variable forward(Context& context, const Tensor& tokens) override {
+    return embedding(context, weight(), tokens);
+  }
+  Parameter& weight() override { return shared_ != nullptr ? shared_->weight() : *own_; }
 
  private:
-  Parameter weight_;
+  VocabularyEmbedding* shared_;
+  std::optional<Parameter> own_;
 };
 
 class PlainPositionEmbedding final : public PositionEmbedding {
  public:
   PlainPositionEmbedding(const EmbeddingSpec& spec, const RowShard& shard)
-      : weight_(whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, normal(spec.init_std),
-                                true)),
+      : weight_(whole_parameter(spec.name + ".weight", {spec.num_rows, spec.features}, spec.init, true)),
         shard_(shard) {}
   void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&weight_); }
   Variable forward(Context& context, const Variable& x, const Tensor& positions) override {
@@ -42,13 +49,32 @@ class PlainPositionEmbedding final : public PositionEmbedding {
   RowShard shard_;
 };
 
+class SinusoidalPositions final : public PositionEmbedding {
+ public:
+  SinusoidalPositions(const SinusoidSpec& spec, const RowShard& shard) : spec_(spec), shard_(shard) {}
+  void collect(std::vector<Parameter*>&) override {}
+  Variable forward(Context& context, const Variable& x, const Tensor& positions) override {
+    if (!table_.defined() || table_.dtype() != x.value().dtype()) {
+      table_ = Tensor::allocate_padded(context.allocator, {spec_.num_positions, spec_.features},
+                                       x.value().dtype(), MemoryCategory::kWeights);
+      ops::sinusoid_table(spec_.form, table_);
+    }
+    return add_constant_rows(context, x, table_, shard_.of(positions));
+  }
+
+ private:
+  SinusoidSpec spec_;
+  RowShard shard_;
+  Tensor table_;
+};
+
 class PlainDropout final : public Dropout {
  public:
   PlainDropout(const DropoutSpec& spec, const RowShard& shard) : spec_(spec), shard_(shard) {}
   void collect(std::vector<Parameter*>&) override {}
   Variable forward(Context& context, ForwardPass& pass, const Variable& x) override {
-    return trireme::dropout(context, dropout_options(context, pass, spec_.probability, spec_.name, shard_),
-                            x);
+    return trireme::dropout(
+        context, dropout_options(context, pass, spec_.probability, spec_.name, spec_.sequence, shard_), x);
   }
 
  private:
@@ -109,9 +135,10 @@ class PlainResidualNorm final : public ResidualNorm {
   void collect(std::vector<Parameter*>& parameters) override { weights_.collect(parameters); }
   ResidualNormOutput forward(Context& context, ForwardPass& pass, const Variable& branch,
                              const Variable& residual) override {
-    return residual_norm(context, weights_.parameters(),
-                         dropout_options(context, pass, dropout_.probability, dropout_.name, shard_), branch,
-                         residual);
+    return residual_norm(
+        context, weights_.parameters(),
+        dropout_options(context, pass, dropout_.probability, dropout_.name, dropout_.sequence, shard_),
+        branch, residual);
   }
 
  private:
@@ -126,8 +153,10 @@ class PlainResidualAdd final : public ResidualAdd {
   void collect(std::vector<Parameter*>&) override {}
   Variable forward(Context& context, ForwardPass& pass, const Variable& branch,
                    const Variable& residual) override {
-    return dropout_add(context, dropout_options(context, pass, dropout_.probability, dropout_.name, shard_),
-                       branch, residual);
+    return dropout_add(
+        context,
+        dropout_options(context, pass, dropout_.probability, dropout_.name, dropout_.sequence, shard_),
+        branch, residual);
   }
 
  private:
@@ -139,8 +168,7 @@ class PlainVocabularyLoss final : public VocabularyLoss {
  public:
   explicit PlainVocabularyLoss(const VocabularyLossSpec& spec) : tied_(spec.tied) {
     if (tied_ == nullptr)
-      own_ = whole_parameter(spec.name + ".weight", {spec.vocab_size, spec.features}, normal(spec.init_std),
-                             true);
+      own_ = whole_parameter(spec.name + ".weight", {spec.vocab_size, spec.features}, spec.init, true);
   }
   void collect(std::vector<Parameter*>& parameters) override {
     if (own_) parameters.push_back(&*own_);
@@ -149,9 +177,9 @@ class PlainVocabularyLoss final : public VocabularyLoss {
     if (tied_ != nullptr) parameters.push_back(&tied_->weight());
   }
   Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
-    TokenLoss loss = linear_cross_entropy(context, hidden, weight(), pass.batch.targets, pass.loss_scale);
-    pass.loss_sum = loss.sum;
-    pass.loss_count = loss.count;
+    TokenLoss loss = linear_cross_entropy(context, hidden, weight(), pass.batch.targets,
+                                          pass.loss_scale[LossTerm::kTokens]);
+    pass.losses[LossTerm::kTokens] = {loss.sum, loss.count, 0};
     return std::move(loss.scaled);
   }
   Tensor logits(Context& context, const Tensor& hidden) override {
@@ -178,7 +206,7 @@ std::unique_ptr<Linear> PlainLayerBuilder::row_linear(const RowLinearSpec& spec)
                                                         .outputs = {{spec.name, spec.out_features}},
                                                         .in_features = spec.in_features,
                                                         .bias = spec.bias,
-                                                        .init_std = spec.init_std});
+                                                        .init = spec.init});
 }
 
 std::unique_ptr<VocabularyEmbedding> PlainLayerBuilder::vocabulary_embedding(const EmbeddingSpec& spec) {
@@ -187,6 +215,10 @@ std::unique_ptr<VocabularyEmbedding> PlainLayerBuilder::vocabulary_embedding(con
 
 std::unique_ptr<PositionEmbedding> PlainLayerBuilder::position_embedding(const EmbeddingSpec& spec) {
   return std::make_unique<PlainPositionEmbedding>(spec, shard_);
+}
+
+std::unique_ptr<PositionEmbedding> PlainLayerBuilder::sinusoidal_positions(const SinusoidSpec& spec) {
+  return std::make_unique<SinusoidalPositions>(spec, shard_);
 }
 
 std::unique_ptr<Dropout> PlainLayerBuilder::dropout(const DropoutSpec& spec) {
@@ -212,6 +244,10 @@ std::unique_ptr<ResidualAdd> PlainLayerBuilder::residual_add(const DropoutSpec& 
 
 std::unique_ptr<SelfAttention> PlainLayerBuilder::self_attention(const AttentionSpec& spec) {
   return std::make_unique<PlainAttention>(spec);
+}
+
+std::unique_ptr<CrossAttention> PlainLayerBuilder::cross_attention(const AttentionSpec& spec) {
+  return std::make_unique<PlainCrossAttention>(spec);
 }
 
 std::unique_ptr<VocabularyLoss> PlainLayerBuilder::vocabulary_loss(const VocabularyLossSpec& spec) {

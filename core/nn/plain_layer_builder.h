@@ -13,12 +13,14 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) override;
   std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) override;
   std::unique_ptr<PositionEmbedding> position_embedding(const EmbeddingSpec& spec) override;
+  std::unique_ptr<PositionEmbedding> sinusoidal_positions(const SinusoidSpec& spec) override;
   std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) override;
   std::unique_ptr<Norm> norm(const NormSpec& spec) override;
   std::unique_ptr<ForkNorm> fork_norm(const NormSpec& spec) override;
   std::unique_ptr<ResidualNorm> residual_norm(const NormSpec& spec, const DropoutSpec& dropout) override;
   std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) override;
   std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) override;
+  std::unique_ptr<CrossAttention> cross_attention(const AttentionSpec& spec) override;
   std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) override;
   int64_t residual_shards() const override { return shard_.count; }
 

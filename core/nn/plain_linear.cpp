@@ -11,7 +11,7 @@ PlainLinear::PlainLinear(const ColumnLinearSpec& spec) {
     weights.emplace_back(piece.name + ".weight", Shape{piece.features, spec.in_features});
     biases.emplace_back(piece.name + ".bias", Shape{piece.features});
   }
-  weight_ = packed_parameter(spec.name + ".weight", weights, normal(spec.init_std), true);
+  weight_ = packed_parameter(spec.name + ".weight", weights, spec.init, true);
   if (spec.bias) bias_ = packed_parameter(spec.name + ".bias", biases, zeros(), false);
 }
 

@@ -47,7 +47,7 @@ class ForeignModel {
     check_tied_head();
   }
 
-  const GptConfig& config() const { return model_.config; }
+  const ModelConfig& config() const { return model_.config; }
   HuggingFaceFamily family() const { return model_.family; }
   const std::vector<LogicalWeight>& weights() const { return weights_; }
 

@@ -59,7 +59,7 @@ ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
                                               {"step", read_training_state(step).step},
                                               {"validation_loss", result.loss},
                                               {"perplexity", std::exp(result.loss)},
-                                              {"tokens", result.tokens},
+                                              {"tokens", result.tokens()},
                                               {"seconds", seconds}}
                            .dump());
   return ExitCode::kOk;

@@ -27,10 +27,10 @@ Tensor transpose(Context& context, const Tensor& x) {
 
 }  // namespace
 
-std::vector<LogicalWeight> logical_weights(const GptConfig& config) {
+std::vector<LogicalWeight> logical_weights(const ModelConfig& config) {
   Context context;
   nn::PlainLayerBuilder builder;
-  const std::unique_ptr<Model> model = make_gpt(context, config, builder);
+  const std::unique_ptr<Model> model = make_model(config, builder);
   std::vector<LogicalWeight> weights;
   for (const Parameter* parameter : model->parameters())
     for (const ParameterPiece& piece : parameter->pieces)

@@ -19,7 +19,7 @@ struct LogicalWeight {
   Shape shape;
   bool weight_decay = true;
 };
-std::vector<LogicalWeight> logical_weights(const GptConfig& config);
+std::vector<LogicalWeight> logical_weights(const ModelConfig& config);
 /// The same by name, as the table of Hugging Face's names takes it.
 std::map<std::string, Shape> shapes_of(const std::vector<LogicalWeight>& weights);
 

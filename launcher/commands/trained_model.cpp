@@ -17,7 +17,7 @@ RunConfig load_run(const std::string& run, const std::vector<std::string>& overr
 
 TrainedModel::TrainedModel(Context& context, const RunConfig& config, const std::string& step_directory) {
   nn::PlainLayerBuilder builder;
-  model = make_gpt(context, config.model, builder);
+  model = make_model(config.model, builder);
   store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), config.precision));
   restore_weights(context, step_directory, *store);
 }

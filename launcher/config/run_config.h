@@ -7,7 +7,7 @@
 
 #include "core/base/fields.h"
 #include "core/data/data_config.h"
-#include "core/models/gpt_config.h"
+#include "core/models/model_config.h"
 #include "core/optim/optimizer_config.h"
 #include "launcher/train/training_config.h"
 #include "parallel/checkpoint/checkpoint_config.h"
@@ -17,7 +17,7 @@ namespace trireme {
 
 /// Everything a run file says.
 struct RunConfig {
-  GptConfig model;
+  ModelConfig model;
   DataConfig data;
   TrainingConfig training;
   OptimizerConfig optimizer;

@@ -13,18 +13,29 @@ EvaluationResult evaluate(Context& context, PipelineEngine& engine, Mesh& mesh, 
   const int64_t mine = std::max<int64_t>(0, (num_windows - window + ranks - 1) / ranks);
   int64_t num_batches = (mine + micro_batch_size - 1) / micro_batch_size;
   if (max_batches > 0) num_batches = std::min(num_batches, max_batches);
-  const LossSum share = engine.evaluate(num_batches, [&] {
+  const PerTerm<LossSum> share = engine.evaluate(num_batches, [&] {
     std::vector<int64_t> windows;
     for (; window < num_windows && static_cast<int64_t>(windows.size()) < micro_batch_size; window += ranks)
       windows.push_back(window);
     return source.make_batch(context.allocator, windows);
   });
-  Tensor totals = context.zeros({2}, DType::kFloat64, MemoryCategory::kWorkspace);  // loss, tokens
+  constexpr int64_t kNumbers = 3;  // of a term
+  Tensor totals = context.zeros({kNumbers * kNumLossTerms}, DType::kFloat64, MemoryCategory::kWorkspace);
   double* total = totals.data<double>();
-  total[0] = share.sum;
-  total[1] = static_cast<double>(share.count);
+  for (const LossSum& loss : share) {
+    *total++ = loss.sum;
+    *total++ = static_cast<double>(loss.count);
+    *total++ = static_cast<double>(loss.correct);
+  }
   mesh.world().all_reduce(totals, ReduceOp::kSum);
-  return {total[1] > 0 ? total[0] / total[1] : 0.0, static_cast<int64_t>(total[1])};
+  total = totals.data<double>();
+  EvaluationResult result;
+  for (LossSum& loss : result.losses) {
+    loss = {total[0], static_cast<int64_t>(total[1]), static_cast<int64_t>(total[2])};
+    if (loss.count > 0) result.loss += loss.sum / static_cast<double>(loss.count);
+    total += kNumbers;
+  }
+  return result;
 }
 
 }  // namespace trireme

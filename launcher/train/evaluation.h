@@ -6,8 +6,10 @@
 namespace trireme {
 
 struct EvaluationResult {
-  double loss = 0;  ///< mean over the tokens, nats
-  int64_t tokens = 0;
+  double loss = 0;  ///< sum of the terms' means, nats
+  PerTerm<LossSum> losses{};
+
+  int64_t tokens() const { return losses[LossTerm::kTokens].count; }
 };
 
 /// Mean loss of the windows of `source`, each once, split over the data ranks of `mesh`; `max_batches` > 0

@@ -23,7 +23,7 @@ int most_under_way(const ParallelConfig& parallel, const BatchPlan& batch) {
 }  // namespace
 
 MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, int64_t num_parameters) {
-  const GptConfig& model = config.model;
+  const ModelConfig& model = config.model;
   const ParallelConfig& parallel = config.parallel;
   const int64_t stages = parallel.pipeline_model_parallel_size, ranks = parallel.tensor_model_parallel_size;
   if (stages > 1) {

@@ -127,7 +127,7 @@ void Trainer::evaluate_now() {
   const EvaluationResult result = evaluate(context_, rank_->engine(), rank_->mesh(), *validation_source_,
                                            config_.training.micro_batch_size, config_.training.eval_iters);
   set_validation_loss(state_, result.loss);
-  if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens, seconds_since(start));
+  if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens(), seconds_since(start));
 }
 
 void Trainer::poll_save() {

@@ -54,7 +54,7 @@ void Trainer::open_data() {
 
 void Trainer::build_model() {
   nn::PlainLayerBuilder builder;
-  const std::unique_ptr<Model> whole = make_gpt(context_, config_.model, builder);  // takes no memory
+  const std::unique_ptr<Model> whole = make_model(config_.model, builder);  // takes no memory
   memory_ = estimate_memory(config_, plan_.batch, whole->num_parameters());
   check_memory(memory_, placement_.ranks_on_host);
   rank_ = std::make_unique<TrainingRank>(context_, world_, rank_options(config_));

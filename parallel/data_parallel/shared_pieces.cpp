@@ -12,13 +12,13 @@ Communicator* holders(Mesh& mesh, Axis axis, const Placement& placement) {
   if (mesh.shape().size(axis) == 1) return nullptr;
   if (placement.kind == Placement::Kind::kSplit)
     return placement.copies > 1 ? &mesh.neighbours(axis, placement.copies) : nullptr;
-  return axis == Axis::kPipeline ? mesh.ends() : &mesh.axis(axis);
+  return placement.holders.empty() ? &mesh.axis(axis) : &mesh.stages(placement.holders);
 }
 
 }  // namespace
 
 std::vector<SharedPieces> find_shared_pieces(const ParameterLayout& layout, Mesh& mesh) {
-  using Key = std::tuple<Axis, Placement::Kind, int>;  // copies
+  using Key = std::tuple<Axis, Placement::Kind, int, std::vector<int>>;  // copies, holders
   std::map<Key, SharedPieces> groups;
   for (size_t parameter = 0; parameter < layout.parameters().size(); ++parameter) {
     const auto& pieces = layout.parameters()[parameter]->pieces;
@@ -27,7 +27,7 @@ std::vector<SharedPieces> find_shared_pieces(const ParameterLayout& layout, Mesh
         const Axis axis = static_cast<Axis>(id);
         Communicator* ranks = holders(mesh, axis, placement);
         if (ranks == nullptr) continue;
-        SharedPieces& group = groups[{axis, placement.kind, placement.copies}];
+        SharedPieces& group = groups[{axis, placement.kind, placement.copies, placement.holders}];
         group.axis = axis;
         group.ranks = ranks;
         group.placement = placement;

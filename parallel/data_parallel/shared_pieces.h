@@ -8,7 +8,7 @@
 namespace trireme {
 
 /// Logical tensors that several ranks of one axis hold: all ranks of it, neighbours that hold copies of key
-/// and value heads, or the first and the last stage with their tied embedding.
+/// and value heads, or stages that share a tied embedding.
 struct SharedPieces {
   struct Piece {
     size_t parameter;  ///< index in the layout

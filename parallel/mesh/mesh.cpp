@@ -131,11 +131,14 @@ Mesh::Mesh(Communicator& world, const ParallelConfig& config)
     const Axis axis = static_cast<Axis>(i);
     axes_[i] = world_.split(color_without(axis), coordinates_[i], name_of(axis));
   }
-  const int num_stages = shape_.size(Axis::kPipeline), stage = coordinate(Axis::kPipeline);
-  if (num_stages > 1) {
-    const bool at_an_end = stage == 0 || stage == num_stages - 1;
-    std::unique_ptr<Communicator> group = pipeline().split(at_an_end ? 0 : 1, stage, "ends");
-    if (at_an_end) ends_ = std::move(group);
+}
+
+void Mesh::make_stage_groups(const std::vector<std::vector<int>>& groups) {
+  const int stage = coordinate(Axis::kPipeline);
+  for (const std::vector<int>& group : groups) {
+    const bool member = std::find(group.begin(), group.end(), stage) != group.end();
+    std::unique_ptr<Communicator> made = pipeline().split(member ? 0 : 1, stage, "tied");
+    if (member) stage_groups_[group] = std::move(made);
   }
 }
 
@@ -151,14 +154,15 @@ bool Mesh::counted_here(const ParameterPiece& piece) const {
   return std::all_of(piece.placement.begin(), piece.placement.end(), [&](const auto& entry) {
     const auto& [axis, placement] = entry;
     const int place = coordinate(static_cast<Axis>(axis));
-    return placement.kind == Placement::Kind::kSplit ? place % placement.copies == 0 : place == 0;
+    if (placement.kind == Placement::Kind::kSplit) return place % placement.copies == 0;
+    return place == (placement.holders.empty() ? 0 : placement.holders.front());
   });
 }
 
 void Mesh::set_step(int64_t step) {
   world_.set_step(step);
   for (const auto& group : axes_) group->set_step(step);
-  if (ends_) ends_->set_step(step);
+  for (const auto& [stages, group] : stage_groups_) group->set_step(step);
   for (const auto& [key, group] : neighbours_) group->set_step(step);
 }
 
@@ -170,7 +174,7 @@ CommCounters Mesh::counters() const {
   };
   add(world_);
   for (const auto& group : axes_) add(*group);
-  if (ends_) add(*ends_);
+  for (const auto& [stages, group] : stage_groups_) add(*group);
   for (const auto& [key, group] : neighbours_) add(*group);
   return all;
 }

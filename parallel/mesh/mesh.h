@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/autograd/parameter.h"
 #include "parallel/comm/communicator.h"
@@ -48,9 +49,11 @@ class Mesh {
   Communicator& data() { return axis(Axis::kData); }
   Communicator& tensor() { return axis(Axis::kTensor); }
   Communicator& pipeline() { return axis(Axis::kPipeline); }
-  /// The first and the last rank of the pipeline axis, which share a tied embedding; null on the others and
-  /// where there is one stage.
-  Communicator* ends() { return ends_.get(); }
+  /// Makes the groups of stages that share parameters (a tied embedding), each a sorted list of several.
+  /// Collective over the pipeline axis.
+  void make_stage_groups(const std::vector<std::vector<int>>& groups);
+  /// One of them, of which this rank's stage is one.
+  Communicator& stages(const std::vector<int>& group) { return *stage_groups_.at(group); }
   /// `count` neighbouring ranks of the axis, of which this rank is one. Collective over the axis when first
   /// asked for.
   Communicator& neighbours(Axis axis, int count);
@@ -69,7 +72,7 @@ class Mesh {
   MeshShape shape_;
   std::array<int, kNumAxes> coordinates_{};
   std::array<std::unique_ptr<Communicator>, kNumAxes> axes_;
-  std::unique_ptr<Communicator> ends_;
+  std::map<std::vector<int>, std::unique_ptr<Communicator>> stage_groups_;
   std::map<std::pair<Axis, int>, std::unique_ptr<Communicator>> neighbours_;
 };
 

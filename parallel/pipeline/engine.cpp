@@ -75,13 +75,12 @@ void PipelineEngine::run_one(ForwardPass& pass) {
   Execution execution(context_, mesh_, model_, plan_, activation_, passes, outbox);
   execution.run(actions_of(short_schedule(plan_, 1)), {});
   outbox.wait_all();
-  pass.loss_sum = passes[0].loss_sum;
-  pass.loss_count = passes[0].loss_count;
+  pass.losses = passes[0].losses;
 }
 
-LossSum PipelineEngine::evaluate(int64_t num_batches, const std::function<Batch()>& next) {
+PerTerm<LossSum> PipelineEngine::evaluate(int64_t num_batches, const std::function<Batch()>& next) {
   const EvaluationGuard evaluation(context_);
-  LossSum total;
+  PerTerm<LossSum> total{};
   Outbox outbox;
   for (int64_t done = 0; done < num_batches;) {
     const auto count = std::min<int64_t>(plan_.num_stages, num_batches - done);
@@ -93,26 +92,19 @@ LossSum PipelineEngine::evaluate(int64_t num_batches, const std::function<Batch(
     actions.erase(std::remove_if(actions.begin(), actions.end(), std::not_fn(is_forward_work)),
                   actions.end());
     Execution(context_, mesh_, model_, plan_, activation_, passes, outbox).run(actions, {});
-    const LossSum share = share_of(passes);
-    total.sum += share.sum;
-    total.count += share.count;
+    const PerTerm<LossSum> share = share_of(passes);
+    for (size_t term = 0; term < kNumLossTerms; ++term) total.at(term) += share.at(term);
     done += count;
   }
   outbox.wait_all();
   return total;
 }
 
-bool PipelineEngine::is_last_stage() const {
-  return mesh_.coordinate(Axis::kPipeline) + 1 == plan_.num_stages;
-}
-
-LossSum PipelineEngine::share_of(const std::vector<ForwardPass>& passes) const {
-  LossSum share;
-  if (!is_last_stage() || mesh_.coordinate(Axis::kTensor) != 0) return share;
-  for (const ForwardPass& pass : passes) {
-    share.sum += pass.loss_sum;
-    share.count += pass.loss_count;
-  }
+PerTerm<LossSum> PipelineEngine::share_of(const std::vector<ForwardPass>& passes) const {
+  PerTerm<LossSum> share{};
+  if (mesh_.coordinate(Axis::kTensor) != 0) return share;
+  for (const ForwardPass& pass : passes)
+    for (size_t term = 0; term < kNumLossTerms; ++term) share.at(term) += pass.losses.at(term);
   return share;
 }
 

@@ -9,12 +9,6 @@
 
 namespace trireme {
 
-/// Sum of the token losses and how many they are.
-struct LossSum {
-  double sum = 0;
-  int64_t count = 0;
-};
-
 /// Runs this rank's stage of a model. Every stage is given all micro-batches of its data coordinate, so that
 /// only activations and their gradients travel; the losses appear on the last stage.
 class PipelineEngine {
@@ -28,19 +22,18 @@ class PipelineEngine {
                  DType activation);
 
   /// Forward and backward of the schedule's micro-batches, one pass each. Collective over the pipeline axis
-  /// (and over those that the layers use). Fills loss_sum and loss_count of the passes on the last stage.
+  /// (and over those that the layers use). Fills the losses of the passes on the stages that make them.
   void run(std::vector<ForwardPass>& passes, const BeforeLast& before_last);
   /// The same of a single micro-batch, outside the schedule.
   void run_one(ForwardPass& pass);
 
   /// Forward passes only, without dropout, one micro-batch at a time from `next`, streaming through the
-  /// stages. Returns this rank's share of the sum over all ranks: zero but on the last stage's first tensor
-  /// rank. Ranks that differ in their data coordinate only may differ in `num_batches`.
-  LossSum evaluate(int64_t num_batches, const std::function<Batch()>& next);
+  /// stages. Returns this rank's share of the sums over all ranks: zero but on the first tensor rank of the
+  /// stages that make losses. Ranks that differ in their data coordinate only may differ in `num_batches`.
+  PerTerm<LossSum> evaluate(int64_t num_batches, const std::function<Batch()>& next);
 
   /// This rank's share of the losses that the passes hold after run().
-  LossSum share_of(const std::vector<ForwardPass>& passes) const;
-  bool is_last_stage() const;
+  PerTerm<LossSum> share_of(const std::vector<ForwardPass>& passes) const;
   const StagePlan& plan() const { return plan_; }
   const Schedule& schedule() const { return schedule_; }
   /// What this rank did in the last run(), in seconds of its steady clock.

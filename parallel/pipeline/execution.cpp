@@ -78,7 +78,11 @@ void Execution::post_receives(const std::vector<Action>& actions, size_t begin) 
     if (is_send(action.kind)) continue;
     if (!is_receive(action.kind)) break;
     const Peer from = peer(action);
-    incoming_.try_emplace(i, context_, mesh_.pipeline(), model_.boundary_shapes(pass(action).batch),
+    // A forward message enters this virtual stage's first block; a backward one is the gradient of what
+    // enters the next stage's.
+    const auto [begin_block, end_block] = plan_.blocks[static_cast<size_t>(virtual_stage(action))];
+    const size_t block = action.kind == Kind::kReceiveForward ? begin_block : end_block;
+    incoming_.try_emplace(i, context_, mesh_.pipeline(), model_.boundary_shapes(pass(action).batch, block),
                           activation_, from.stage, from.tag);
   }
   outbox_.release_done();

@@ -93,27 +93,29 @@ std::vector<size_t> balanced_cut(const Totals& totals, size_t parts) {
   return best_cut(count, parts, spread, std::plus<>());
 }
 
-std::vector<size_t> given_cut(const std::vector<int64_t>& layers, size_t parts, size_t num_blocks) {
-  const auto num_layers = static_cast<int64_t>(num_blocks) - 2;
+std::vector<size_t> given_cut(const std::vector<int64_t>& layers, size_t parts, const Model& model) {
+  std::vector<size_t> blocks;  // that are layers
+  for (size_t i = 0; i < model.blocks().size(); ++i)
+    if (model.blocks()[i]->kind() == BlockKind::kLayer) blocks.push_back(i);
   if (layers.size() != parts)
     throw ConfigError(fmt::format("parallel.pipeline_layout [{}] has {} entries; there are {} virtual stages",
                                   fmt::join(layers, ", "), layers.size(), parts));
   const int64_t sum = std::accumulate(layers.begin(), layers.end(), int64_t{0});
-  if (sum != num_layers)
+  if (sum != static_cast<int64_t>(blocks.size()))
     throw ConfigError(fmt::format("parallel.pipeline_layout [{}] has {} layers in all; the model has {}",
-                                  fmt::join(layers, ", "), sum, num_layers));
+                                  fmt::join(layers, ", "), sum, blocks.size()));
   std::vector<size_t> ends;
-  int64_t end = 1;  // the embedding joins the first
+  int64_t count = 0;
   for (size_t part = 0; part < parts; ++part) {
     if (layers[part] < 0 || (layers[part] == 0 && part > 0 && part + 1 < parts))
       throw ConfigError(
           fmt::format("parallel.pipeline_layout [{}]: entry {} is {}; only the first virtual stage, "
                       "which has the embedding, and the last, which has the head, may be without layers",
                       fmt::join(layers, ", "), part + 1, layers[part]));
-    end += layers[part];
-    ends.push_back(static_cast<size_t>(end));
+    count += layers[part];
+    ends.push_back(count == 0 ? blocks.front() : blocks[static_cast<size_t>(count) - 1] + 1);
   }
-  ends.back() = num_blocks;
+  ends.back() = model.blocks().size();
   return ends;
 }
 
@@ -124,17 +126,21 @@ StagePlan plan_stages(const Model& model, const ParallelConfig& config, int64_t 
   plan.num_stages = static_cast<int>(config.pipeline_model_parallel_size);
   plan.num_chunks = static_cast<int>(config.virtual_pipeline_model_parallel_size);
   const size_t num_blocks = model.blocks().size();
+  const auto num_layers =
+      static_cast<size_t>(std::count_if(model.blocks().begin(), model.blocks().end(), [](const auto& block) {
+        return block->kind() == BlockKind::kLayer;
+      }));
   const auto parts = static_cast<size_t>(plan.num_virtual_stages());
   if (parts > num_blocks)
     throw ConfigError(fmt::format(
         "parallel: {} pipeline stages x {} chunks = {} virtual stages, but the model has {} blocks to "
-        "give them (embedding, {} layers, head); use at most {} stages with {} chunks, or {} layers",
-        plan.num_stages, plan.num_chunks, parts, num_blocks, num_blocks - 2,
+        "give them ({} layers, embedding, head); use at most {} stages with {} chunks, or {} layers",
+        plan.num_stages, plan.num_chunks, parts, num_blocks, num_layers,
         std::max<size_t>(1, num_blocks / static_cast<size_t>(plan.num_chunks)),
-        std::min(num_blocks, static_cast<size_t>(plan.num_chunks)), parts - 2));
+        std::min(num_blocks, static_cast<size_t>(plan.num_chunks)), parts + num_layers - num_blocks));
   const std::vector<size_t> ends = config.pipeline_layout.empty()
                                        ? balanced_cut(totals_of(model, seq_length), parts)
-                                       : given_cut(config.pipeline_layout, parts, num_blocks);
+                                       : given_cut(config.pipeline_layout, parts, model);
   size_t begin = 0;
   for (const size_t end : ends) {
     plan.blocks.emplace_back(begin, end);
@@ -155,21 +161,24 @@ std::vector<Parameter*> stage_parameters(const Model& model, const StagePlan& pl
   return parameters;
 }
 
-void place_shared_parameters(const Model& model, const StagePlan& plan) {
-  std::vector<Parameter*> seen, first = stage_parameters(model, plan, 0);
-  for (int stage = 0; stage < plan.num_stages; ++stage) {
+std::vector<std::vector<int>> place_shared_parameters(const Model& model, const StagePlan& plan) {
+  std::vector<std::pair<Parameter*, std::vector<int>>> holders;
+  for (int stage = 0; stage < plan.num_stages; ++stage)
     for (Parameter* parameter : stage_parameters(model, plan, stage)) {
-      if (std::find(seen.begin(), seen.end(), parameter) == seen.end()) {
-        seen.push_back(parameter);
-        continue;
-      }
-      const bool at_the_ends =
-          stage + 1 == plan.num_stages && std::find(first.begin(), first.end(), parameter) != first.end();
-      TRIREME_ASSERT(at_the_ends, "only the first and the last stage may share " + parameter->name);
-      for (ParameterPiece& piece : parameter->pieces)
-        piece.placement[static_cast<AxisId>(Axis::kPipeline)] = {.kind = Placement::Kind::kReplicatedPartial};
+      auto found = std::find_if(holders.begin(), holders.end(),
+                                [&](const auto& one) { return one.first == parameter; });
+      if (found == holders.end()) found = holders.insert(found, {parameter, {}});
+      found->second.push_back(stage);
     }
+  std::vector<std::vector<int>> groups;
+  for (const auto& [parameter, stages] : holders) {
+    if (stages.size() == 1) continue;
+    if (std::find(groups.begin(), groups.end(), stages) == groups.end()) groups.push_back(stages);
+    for (ParameterPiece& piece : parameter->pieces)
+      piece.placement[static_cast<AxisId>(Axis::kPipeline)] = {.kind = Placement::Kind::kReplicatedPartial,
+                                                               .holders = stages};
   }
+  return groups;
 }
 
 }  // namespace trireme

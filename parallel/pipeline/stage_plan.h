@@ -22,10 +22,10 @@ struct StagePlan {
   bool is_last(int virtual_stage) const { return virtual_stage + 1 == num_virtual_stages(); }
 };
 
-/// Cuts the model as parallel.pipeline_layout says (layers of every virtual stage; the embedding joins the
-/// first, the head the last), or balanced: the slowest virtual stage takes as few operations a token as
-/// possible, and among those cuts operations and parameters are spread most evenly (least sum of squares).
-/// Throws ConfigError with the arithmetic for cuts that cannot be.
+/// Cuts the model as parallel.pipeline_layout says (layers of every virtual stage; an embedding joins the
+/// layers that follow it, the head the last ones), or balanced: the slowest virtual stage takes as few
+/// operations a token as possible, and among those cuts operations and parameters are spread most evenly
+/// (least sum of squares). Throws ConfigError with the arithmetic for cuts that cannot be.
 StagePlan plan_stages(const Model& model, const ParallelConfig& config, int64_t seq_length);
 
 /// The parameters that the blocks of a stage own or share, each once, in the order of the forward pass.
@@ -33,8 +33,9 @@ std::vector<Parameter*> stage_parameters(const Model& model, const StagePlan& pl
 /// Those of one chunk of the stage.
 std::vector<Parameter*> chunk_parameters(const Model& model, const StagePlan& plan, int stage, int chunk);
 
-/// Gives parameters that two stages use (a tied embedding) their placement on the pipeline axis: each stage
-/// makes a part of the gradient's sum. The same on every rank.
-void place_shared_parameters(const Model& model, const StagePlan& plan);
+/// Gives parameters that several stages use (a tied embedding) their placement on the pipeline axis: each of
+/// these stages makes a part of the gradient's sum. Returns the groups of stages that share something, each
+/// once. The same on every rank.
+std::vector<std::vector<int>> place_shared_parameters(const Model& model, const StagePlan& plan);
 
 }  // namespace trireme

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "core/base/error.h"
@@ -14,10 +15,10 @@ namespace trireme {
 namespace {
 
 /// The model as one rank would build it: its parameters have shapes and no memory.
-std::unique_ptr<Model> whole_model(const GptConfig& config) {
+std::unique_ptr<Model> whole_model(const ModelConfig& config) {
   Context context;
   nn::PlainLayerBuilder builder;
-  return make_gpt(context, config, builder);
+  return make_model(config, builder);
 }
 
 void check_row_shards(const RankOptions& options) {
@@ -36,13 +37,16 @@ void check_row_shards(const RankOptions& options) {
 }
 
 /// "9 | 9", or "3 + 2 | 3 + 1" with chunks: the layers of every stage.
-std::string layers_of(const StagePlan& plan, size_t num_blocks) {
+std::string layers_of(const StagePlan& plan, const Model& model) {
   std::vector<std::string> stages;
   for (int stage = 0; stage < plan.num_stages; ++stage) {
     std::vector<size_t> chunks;
     for (int chunk = 0; chunk < plan.num_chunks; ++chunk) {
       const auto [begin, end] = plan.blocks[static_cast<size_t>(plan.virtual_stage(stage, chunk))];
-      chunks.push_back(std::min(end, num_blocks - 1) - std::max<size_t>(begin, 1));  // no embedding, no head
+      chunks.push_back(static_cast<size_t>(
+          std::count_if(model.blocks().begin() + static_cast<std::ptrdiff_t>(begin),
+                        model.blocks().begin() + static_cast<std::ptrdiff_t>(end),
+                        [](const auto& block) { return block->kind() == BlockKind::kLayer; })));
     }
     stages.push_back(fmt::format("{}", fmt::join(chunks, " + ")));
   }
@@ -88,8 +92,7 @@ std::string describe_layout(const RankOptions& options, int world_size) {
   const std::vector<ActionCosts> costs(static_cast<size_t>(plan.num_virtual_stages()), {1, 1, 1});
   return text + fmt::format("; {} over {} micro-batches, layers {}, bubble of equal stages {:.1f} %",
                             name_of(parallel.pipeline_schedule), schedule.num_micro_batches,
-                            layers_of(plan, model->blocks().size()),
-                            100 * bubble_fraction(time_schedule(schedule, costs)));
+                            layers_of(plan, *model), 100 * bubble_fraction(time_schedule(schedule, costs)));
 }
 
 }  // namespace trireme

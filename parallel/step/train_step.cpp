@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -12,6 +13,15 @@
 #include "parallel/mesh/planted_bug.h"
 
 namespace trireme {
+namespace {
+
+/// Padding included: what is computed.
+int64_t num_tokens(const Batch& batch) {
+  return batch.tokens.num_elements() +
+         (batch.source_tokens.defined() ? batch.source_tokens.num_elements() : 0);
+}
+
+}  // namespace
 
 TrainStep::TrainStep(Context& context, Mesh& mesh, PipelineEngine& engine, ParameterStore& store,
                      Optimizer& optimizer, GradientBuckets& buckets, const PrecisionConfig& precision,
@@ -38,7 +48,8 @@ StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool s
   StepResult result;
   result.loss_scale = scaler_.scale();
   const std::vector<Batch> batches = fetch(next, result);
-  if (result.num_targets == 0)
+  if (std::all_of(result.num_targets.begin(), result.num_targets.end(),
+                  [](int64_t count) { return count == 0; }))
     throw DataError(fmt::format("step {}: the global batch has no target token that counts", step));
 
   std::vector<ForwardPass> passes = make_passes(step, batches, result);
@@ -77,16 +88,17 @@ void TrainStep::check_replicas_if_due(int64_t step) {
 std::vector<Batch> TrainStep::fetch(const NextBatch& next, StepResult& result) {
   const TraceSpan span(context_.trace, "phase/data");
   std::vector<Batch> batches;
-  Tensor counts = context_.zeros({2}, DType::kInt64, MemoryCategory::kWorkspace);
+  Tensor counts = context_.zeros({1 + kNumLossTerms}, DType::kInt64, MemoryCategory::kWorkspace);
   int64_t* count = counts.data<int64_t>();
   for (int i = 0; i < engine_.schedule().num_micro_batches; ++i) {
     batches.push_back(next());
-    count[0] += batches.back().num_targets;
-    count[1] += batches.back().num_samples() * batches.back().length();
+    count[0] += num_tokens(batches.back());
+    for (size_t term = 0; term < kNumLossTerms; ++term)
+      count[1 + term] += batches.back().num_targets.at(term);
   }
   mesh_.data().all_reduce(counts, ReduceOp::kSum);
-  result.num_targets = count[0];
-  result.num_tokens = count[1];
+  result.num_tokens = count[0];
+  for (size_t term = 0; term < kNumLossTerms; ++term) result.num_targets.at(term) = count[1 + term];
   return batches;
 }
 
@@ -95,30 +107,33 @@ std::vector<ForwardPass> TrainStep::make_passes(int64_t step, const std::vector<
   const double num_micro_batches = static_cast<double>(batches.size());
   std::vector<ForwardPass> passes;
   for (const Batch& batch : batches) {
-    double loss_scale = result.loss_scale / static_cast<double>(result.num_targets);
-    if (planted(Bug::kLossScaledTwice)) loss_scale /= num_micro_batches;
-    if (planted(Bug::kMicroBatchAveraging))
-      loss_scale = result.loss_scale / (static_cast<double>(batch.num_targets) * num_micro_batches *
-                                        mesh_.shape().size(Axis::kData));
-    passes.push_back({.batch = batch,
-                      .seed = options_.seed,
-                      .step = step,
-                      .loss_scale = loss_scale,
-                      .recompute = options_.recompute});
+    passes.push_back({.batch = batch, .seed = options_.seed, .step = step, .recompute = options_.recompute});
+    for (size_t term = 0; term < kNumLossTerms; ++term) {
+      double count = static_cast<double>(std::max<int64_t>(1, result.num_targets.at(term)));
+      if (planted(Bug::kLossScaledTwice)) count *= num_micro_batches;
+      if (planted(Bug::kMicroBatchAveraging))
+        count = static_cast<double>(batch.num_targets.at(term)) * num_micro_batches *
+                mesh_.shape().size(Axis::kData);
+      passes.back().loss_scale.at(term) = result.loss_scale / count;
+    }
   }
   return passes;
 }
 
-void TrainStep::agree(const LossSum& share, bool signal_pending, StepResult& result) {
-  Tensor sums = context_.workspace({3}, DType::kFloat64);
+void TrainStep::agree(const PerTerm<LossSum>& share, bool signal_pending, StepResult& result) {
+  Tensor sums = context_.workspace({2 + kNumLossTerms}, DType::kFloat64);
   double* sum = sums.data<double>();
-  sum[0] = share.sum;
-  sum[1] = buckets_.squared_gradient_norm(context_);
-  sum[2] = signal_pending ? 1.0 : 0.0;
+  sum[0] = buckets_.squared_gradient_norm(context_);
+  sum[1] = signal_pending ? 1.0 : 0.0;
+  for (size_t term = 0; term < kNumLossTerms; ++term) sum[2 + term] = share.at(term).sum;
   mesh_.world().all_reduce(sums, ReduceOp::kSum);
-  result.loss = sum[0] / static_cast<double>(result.num_targets);
-  result.grad_norm = std::sqrt(sum[1]) / result.loss_scale;
-  result.stop_requested = sum[2] > 0;
+  result.grad_norm = std::sqrt(sum[0]) / result.loss_scale;
+  result.stop_requested = sum[1] > 0;
+  for (size_t term = 0; term < kNumLossTerms; ++term) {
+    if (result.num_targets.at(term) == 0) continue;
+    result.losses.at(term) = sum[2 + term] / static_cast<double>(result.num_targets.at(term));
+    result.loss += result.losses.at(term);
+  }
 }
 
 bool TrainStep::may_skip() const {
@@ -149,8 +164,8 @@ void TrainStep::explain_divergence(int64_t step, const std::vector<Batch>& batch
     engine_.run_one(passes[i]);
     store_.finish_accumulation(context_);
     std::vector<std::string> bad;
-    if (engine_.is_last_stage() && !std::isfinite(passes[i].loss_sum))
-      bad.push_back(fmt::format("loss sum {}", passes[i].loss_sum));
+    for (const LossSum& loss : passes[i].losses)
+      if (!std::isfinite(loss.sum)) bad.push_back(fmt::format("loss sum {}", loss.sum));
     if (const std::string gradient = first_bad_gradient(); !gradient.empty()) bad.push_back(gradient);
     if (mine.empty() && !bad.empty()) mine = fmt::format("micro-batch {}: {}", i, fmt::join(bad, ", "));
   }

@@ -23,18 +23,19 @@ struct StepOptions {
 };
 
 struct StepResult {
-  double loss = 0;              ///< mean over the targets of the global batch, nats
-  double grad_norm = 0;         ///< before clipping, unscaled
-  double loss_scale = 1;        ///< of this step
-  bool skipped = false;         ///< nothing was updated: the loss or a gradient was not finite
-  int64_t num_skipped = 0;      ///< steps of the run so far
-  int64_t num_targets = 0;      ///< of the global batch
-  int64_t num_tokens = 0;       ///< of the global batch
-  bool stop_requested = false;  ///< a rank had a signal pending
+  double loss = 0;                 ///< sum of the terms' means over the global batch, nats
+  double grad_norm = 0;            ///< before clipping, unscaled
+  double loss_scale = 1;           ///< of this step
+  bool skipped = false;            ///< nothing was updated: the loss or a gradient was not finite
+  int64_t num_skipped = 0;         ///< steps of the run so far
+  PerTerm<double> losses{};        ///< the means that it adds
+  PerTerm<int64_t> num_targets{};  ///< of the global batch
+  int64_t num_tokens = 0;          ///< of the global batch
+  bool stop_requested = false;     ///< a rank had a signal pending
 };
 
-/// One optimizer step over all ranks. The loss is the sum of token losses divided once, by the targets of the
-/// whole global batch; gradients are summed over micro-batches and ranks, never averaged again. So any
+/// One optimizer step over all ranks. Each term of the loss is a sum divided once, by what counts of it in
+/// the whole global batch; gradients are summed over micro-batches and ranks, never averaged again. So any
 /// division of the global batch gives the gradients of one rank. Phase times go to context.trace: phase/data,
 /// phase/forward_backward, phase/reduction (what backward did not hide) and phase/optimizer.
 class TrainStep {
@@ -65,7 +66,7 @@ class TrainStep {
   std::vector<ForwardPass> make_passes(int64_t step, const std::vector<Batch>& batches,
                                        const StepResult& result) const;
   /// Sums loss, squared norm and signals over all ranks.
-  void agree(const LossSum& share, bool signal_pending, StepResult& result);
+  void agree(const PerTerm<LossSum>& share, bool signal_pending, StepResult& result);
   bool may_skip() const;
   std::string first_bad_gradient() const;
   [[noreturn]] void explain_divergence(int64_t step, const std::vector<Batch>& batches,

@@ -33,11 +33,11 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
     : mesh_(world, options.parallel),
       samples_{options.global_batch_size, options.micro_batch_size, mesh_.data().size()},
       builder_(make_builder(mesh_, options.parallel)),
-      model_(make_gpt(context, options.model, *builder_)) {
+      model_(make_model(options.model, *builder_)) {
   const ParallelConfig& parallel = options.parallel;
   const StagePlan plan = plan_stages(*model_, parallel, options.seq_length);
   Schedule schedule = make_schedule(parallel, samples_.num_micro_batches());
-  place_shared_parameters(*model_, plan);
+  mesh_.make_stage_groups(place_shared_parameters(*model_, plan));
   const int stage = mesh_.coordinate(Axis::kPipeline);
 
   const ParameterLayout layout(stage_parameters(*model_, plan, stage), options.precision);

@@ -9,7 +9,7 @@
 namespace trireme {
 
 struct RankOptions {
-  GptConfig model;  ///< resolved
+  ModelConfig model;  ///< resolved
   ParallelConfig parallel;
   PrecisionConfig precision;
   OptimizerConfig optimizer;

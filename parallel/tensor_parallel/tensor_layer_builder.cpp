@@ -31,7 +31,7 @@ class TensorColumnLinear final : public nn::Linear {
       weights.push_back({piece.name + ".weight", {piece.features, spec.in_features}, part});
       biases.push_back({piece.name + ".bias", {piece.features}, part});
     }
-    weight_ = split_parameter(spec.name + ".weight", weights, 0, nn::normal(spec.init_std), true);
+    weight_ = split_parameter(spec.name + ".weight", weights, 0, spec.init, true);
     if (spec.bias) bias_ = split_parameter(spec.name + ".bias", biases, 0, nn::zeros(), false);
   }
   void collect(std::vector<Parameter*>& parameters) override {
@@ -56,7 +56,7 @@ class TensorRowLinear final : public nn::Linear {
                                 {{spec.name + ".weight",
                                   {spec.out_features, spec.in_features},
                                   even_part(spec.name, spec.in_features, exchange.rank(), exchange.size())}},
-                                1, nn::normal(spec.init_std), true)) {
+                                1, spec.init, true)) {
     if (!spec.bias) return;
     bias_ = nn::whole_parameter(spec.name + ".bias", {spec.out_features}, nn::zeros(), false);
     place_replicated(*bias_, exchange.shard());
@@ -77,11 +77,11 @@ class TensorRowLinear final : public nn::Linear {
 
 /// This rank's rows of a vocabulary matrix [V, D].
 struct VocabularyShard {
-  VocabularyShard(const std::string& name, int64_t vocab_size, int64_t features, double init_std,
+  VocabularyShard(const std::string& name, int64_t vocab_size, int64_t features, const InitRule& init,
                   const RowExchange& exchange)
       : part(even_part(name, vocab_size, exchange.rank(), exchange.size())),
-        weight(split_parameter(name + ".weight", {{name + ".weight", {vocab_size, features}, part}}, 0,
-                               nn::normal(init_std), true)) {}
+        weight(split_parameter(name + ".weight", {{name + ".weight", {vocab_size, features}, part}}, 0, init,
+                               true)) {}
   Part part;
   Parameter weight;
 };
@@ -89,26 +89,33 @@ struct VocabularyShard {
 class TensorVocabularyEmbedding final : public nn::VocabularyEmbedding {
  public:
   TensorVocabularyEmbedding(const nn::EmbeddingSpec& spec, RowExchange& exchange)
-      : exchange_(exchange),
-        shard_(spec.name, spec.num_rows, spec.features, spec.init_std, exchange),
-        range_{shard_.part.begin, spec.num_rows} {}
-  void collect(std::vector<Parameter*>& parameters) override { parameters.push_back(&shard_.weight); }
-  Variable forward(Context& context, const Tensor& tokens) override {
-    return sum_rows(context, exchange_, embedding(context, shard_.weight, tokens, range_));
+      : exchange_(exchange), shared_(spec.shared), vocab_size_(spec.num_rows) {
+    if (shared_ == nullptr) own_.emplace(spec.name, spec.num_rows, spec.features, spec.init, exchange);
   }
-  Parameter& weight() override { return shard_.weight; }
+  void collect(std::vector<Parameter*>& parameters) override {
+    if (own_) parameters.push_back(&own_->weight);
+  }
+  void collect_shared(std::vector<Parameter*>& parameters) override {
+    if (shared_ != nullptr) parameters.push_back(&shared_->weight());
+  }
+  Variable forward(Context& context, const Tensor& tokens) override {
+    const ops::TableRange range{weight().pieces[0].offset[0], vocab_size_};
+    return sum_rows(context, exchange_, embedding(context, weight(), tokens, range));
+  }
+  Parameter& weight() override { return shared_ != nullptr ? shared_->weight() : own_->weight; }
 
  private:
   RowExchange& exchange_;
-  VocabularyShard shard_;
-  ops::TableRange range_;
+  nn::VocabularyEmbedding* shared_;
+  int64_t vocab_size_;
+  std::optional<VocabularyShard> own_;
 };
 
 class TensorVocabularyLoss final : public nn::VocabularyLoss {
  public:
   TensorVocabularyLoss(const nn::VocabularyLossSpec& spec, RowExchange& exchange)
       : exchange_(exchange), tied_(spec.tied), vocab_size_(spec.vocab_size) {
-    if (tied_ == nullptr) own_.emplace(spec.name, spec.vocab_size, spec.features, spec.init_std, exchange);
+    if (tied_ == nullptr) own_.emplace(spec.name, spec.vocab_size, spec.features, spec.init, exchange);
   }
   void collect(std::vector<Parameter*>& parameters) override {
     if (own_) parameters.push_back(&own_->weight);
@@ -118,9 +125,8 @@ class TensorVocabularyLoss final : public nn::VocabularyLoss {
   }
   Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
     TokenLoss loss = vocabulary_cross_entropy(context, exchange_, hidden, weight(), begin(), vocab_size_,
-                                              pass.batch.targets, pass.loss_scale);
-    pass.loss_sum = loss.sum;
-    pass.loss_count = loss.count;
+                                              pass.batch.targets, pass.loss_scale[LossTerm::kTokens]);
+    pass.losses[LossTerm::kTokens] = {loss.sum, loss.count, 0};
     return std::move(loss.scaled);
   }
   /// Zeros beside this rank's columns, added up.
@@ -175,6 +181,11 @@ std::unique_ptr<nn::PositionEmbedding> TensorLayerBuilder::position_embedding(co
   return replicated(plain_.position_embedding(spec), exchange_.shard());
 }
 
+std::unique_ptr<nn::PositionEmbedding> TensorLayerBuilder::sinusoidal_positions(
+    const nn::SinusoidSpec& spec) {
+  return plain_.sinusoidal_positions(spec);
+}
+
 std::unique_ptr<nn::Dropout> TensorLayerBuilder::dropout(const nn::DropoutSpec& spec) {
   return plain_.dropout(spec);
 }
@@ -196,13 +207,24 @@ std::unique_ptr<nn::ResidualAdd> TensorLayerBuilder::residual_add(const nn::Drop
   return plain_.residual_add(dropout);
 }
 
-std::unique_ptr<nn::SelfAttention> TensorLayerBuilder::self_attention(const nn::AttentionSpec& spec) {
+nn::AttentionSpec TensorLayerBuilder::local(const nn::AttentionSpec& spec) const {
   check_heads(spec.num_heads, spec.num_query_groups, exchange_.size());
-  const Part heads = heads_part(spec.num_heads, exchange_.rank(), exchange_.size());
   nn::AttentionSpec local = spec;
-  local.num_heads = heads.length;
+  local.num_heads = heads_part(spec.num_heads, exchange_.rank(), exchange_.size()).length;
   local.num_query_groups = heads_part(spec.num_query_groups, exchange_.rank(), exchange_.size()).length;
-  return std::make_unique<nn::PlainAttention>(local, heads.begin);
+  return local;
+}
+
+int64_t TensorLayerBuilder::first_head(const nn::AttentionSpec& spec) const {
+  return heads_part(spec.num_heads, exchange_.rank(), exchange_.size()).begin;
+}
+
+std::unique_ptr<nn::SelfAttention> TensorLayerBuilder::self_attention(const nn::AttentionSpec& spec) {
+  return std::make_unique<nn::PlainAttention>(local(spec), first_head(spec));
+}
+
+std::unique_ptr<nn::CrossAttention> TensorLayerBuilder::cross_attention(const nn::AttentionSpec& spec) {
+  return std::make_unique<nn::PlainCrossAttention>(local(spec), first_head(spec));
 }
 
 std::unique_ptr<nn::VocabularyLoss> TensorLayerBuilder::vocabulary_loss(const nn::VocabularyLossSpec& spec) {

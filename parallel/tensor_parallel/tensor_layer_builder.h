@@ -20,6 +20,7 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
   std::unique_ptr<nn::Linear> row_linear(const nn::RowLinearSpec& spec) override;
   std::unique_ptr<nn::VocabularyEmbedding> vocabulary_embedding(const nn::EmbeddingSpec& spec) override;
   std::unique_ptr<nn::PositionEmbedding> position_embedding(const nn::EmbeddingSpec& spec) override;
+  std::unique_ptr<nn::PositionEmbedding> sinusoidal_positions(const nn::SinusoidSpec& spec) override;
   std::unique_ptr<nn::Dropout> dropout(const nn::DropoutSpec& spec) override;
   std::unique_ptr<nn::Norm> norm(const nn::NormSpec& spec) override;
   std::unique_ptr<nn::ForkNorm> fork_norm(const nn::NormSpec& spec) override;
@@ -27,10 +28,15 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
                                                   const nn::DropoutSpec& dropout) override;
   std::unique_ptr<nn::ResidualAdd> residual_add(const nn::DropoutSpec& dropout) override;
   std::unique_ptr<nn::SelfAttention> self_attention(const nn::AttentionSpec& spec) override;
+  std::unique_ptr<nn::CrossAttention> cross_attention(const nn::AttentionSpec& spec) override;
   std::unique_ptr<nn::VocabularyLoss> vocabulary_loss(const nn::VocabularyLossSpec& spec) override;
   int64_t residual_shards() const override { return exchange_.shard().count; }
 
  private:
+  /// This rank's heads.
+  nn::AttentionSpec local(const nn::AttentionSpec& spec) const;
+  int64_t first_head(const nn::AttentionSpec& spec) const;
+
   RowExchange exchange_;
   nn::PlainLayerBuilder plain_;  ///< of layers on the residual stream
 };

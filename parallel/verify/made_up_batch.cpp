@@ -22,7 +22,7 @@ void fill_row(Batch& batch, int64_t row, int64_t vocab_size, bool packed_documen
     batch.targets.row<int32_t>(row)[t] = ignored ? ops::kIgnoredTarget : static_cast<int32_t>(next);
     batch.positions.row<int32_t>(row)[t] = static_cast<int32_t>(t - begin);
     if (packed_documents) batch.key_begin.row<int32_t>(row)[t] = static_cast<int32_t>(begin);
-    batch.num_targets += ignored ? 0 : 1;
+    batch.num_targets[LossTerm::kTokens] += ignored ? 0 : 1;
     token = next;
   }
 }

@@ -58,7 +58,7 @@ class Shrinker {
 
  private:
   RankOptions& rank() { return shrunk_.run.rank; }
-  const GptConfig& full_model() const { return full_.rank.model; }
+  const ModelConfig& full_model() const { return full_.rank.model; }
 
   void shrink_axes() {
     const ParallelConfig& parallel = full_.rank.parallel;
@@ -123,7 +123,7 @@ class Shrinker {
 
   void shrink_heads() {
     const int64_t heads = full_model().num_attention_heads, groups = full_model().num_query_groups;
-    GptConfig& model = rank().model;
+    ModelConfig& model = rank().model;
     if (groups < before_.tensor) {  // copied
       model.num_query_groups = groups > 1 ? 2 : 1;
       model.num_attention_heads = now_.tensor * std::min<int64_t>(heads / before_.tensor, 2);
@@ -137,7 +137,7 @@ class Shrinker {
   }
 
   void shrink_sizes() {
-    GptConfig& model = rank().model;
+    ModelConfig& model = rank().model;
     model.ffn_hidden_size = small_multiple(full_model().ffn_hidden_size, before_.tensor, now_.tensor, 6);
     model.vocab_size =
         small_multiple(full_model().vocab_size, before_.tensor, now_.tensor, now_.tensor == 1 ? 17 : 8);

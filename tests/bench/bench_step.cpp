@@ -57,8 +57,8 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-GptConfig model_config(const Options& options) {
-  GptConfig config;
+ModelConfig model_config(const Options& options) {
+  ModelConfig config;
   config.num_layers = options.layers;
   config.hidden_size = options.width;
   config.num_attention_heads = options.heads;

@@ -50,7 +50,7 @@ double best_seconds(Context& context, const Product& product, DType dtype) {
 
 }  // namespace
 
-double measure_gemm_rate(Context& context, const GptConfig& config, int64_t num_tokens, DType dtype) {
+double measure_gemm_rate(Context& context, const ModelConfig& config, int64_t num_tokens, DType dtype) {
   struct Layer {
     int64_t in, out, count;
   };

@@ -8,14 +8,15 @@
 namespace trireme::testing {
 namespace {
 
-double error_of(Context& context, const GptConfig& config, bool packed_documents,
+double error_of(Context& context, const ModelConfig& config, bool packed_documents,
                 RecomputeGranularity recompute) {
   TinyModel tiny(context, config, Precision::kFp64);
   uint64_t seed = 50;  // larger than trained values, so that every path matters
   for (Parameter* parameter : tiny.store->parameters()) fill_normal(parameter->value, ++seed, 0.4);
   Batch batch = random_batch(context, 2, 5, config.vocab_size, 9, 100);
   if (packed_documents) pack_documents(context, batch, 2);
-  ForwardPass pass{.batch = batch, .seed = 3, .step = 4, .loss_scale = 0.125, .recompute = {recompute}};
+  ForwardPass pass{
+      .batch = batch, .seed = 3, .step = 4, .loss_scale = {0.125, 1.0}, .recompute = {recompute}};
   const GradientCase gradient_case = {
       {},
       tiny.model->parameters(),
@@ -28,7 +29,7 @@ double error_of(Context& context, const GptConfig& config, bool packed_documents
 
 TEST(ModelGradients, OfATinyGpt2WithDropoutAndSelectiveRecomputeAreRight) {
   Context context;
-  GptConfig config = tiny_gpt2();
+  ModelConfig config = tiny_gpt2();
   config.hidden_dropout = 0.2;
   config.attention_dropout = 0.2;
   RecordProperty("error", std::to_string(error_of(context, config, false, RecomputeGranularity::kSelective)));

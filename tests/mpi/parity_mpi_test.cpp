@@ -21,7 +21,7 @@ class MpiParity : public ::testing::TestWithParam<bool> {
 
 TEST_P(MpiParity, ProcessesGiveTheGradientsAndLossesOfOneRank) {
   const auto world = this->world();
-  for (const GptConfig& model : {testing::parity_gpt2(), testing::parity_llama()}) {
+  for (const ModelConfig& model : {testing::parity_gpt2(), testing::parity_llama()}) {
     for (const Precision precision : {Precision::kFp64, Precision::kFp32}) {
       const VerifyCase run = on_processes(testing::parity_run(model, precision), 1);
       const verify::Trace trace = verify::run_case(run, *world);
@@ -46,7 +46,7 @@ TEST_P(MpiParity, ProcessesAndThreadsGiveTheSameBits) {
 TEST_P(MpiParity, PipelinesOfProcessesGiveTheGradientsOfOneRank) {
   using enum PipelineSchedule;
   const auto world = this->world();
-  GptConfig model = testing::parity_gpt2();
+  ModelConfig model = testing::parity_gpt2();
   model.num_layers = 6;
   for (const PipelineSchedule schedule : {kGpipe, k1f1b, kInterleaved, kZeroBubble}) {
     VerifyCase run = on_processes(testing::parity_run(model), 2);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes gpt2.safetensors and llama.safetensors: what Hugging Face's models compute, for gpt_oracle_test.cpp.
+"""Makes gpt2.safetensors and llama.safetensors: what Hugging Face's models compute, for model_oracle_test.cpp.
 
     python tests/oracle/make_gpt_fixtures.py        (torch, transformers, safetensors; versions are recorded in the files)
 
@@ -11,17 +11,14 @@ compared with the original's). The folders gpt2 and llama hold the initial weigh
 import of checkpoints; llama in several files.
 """
 import copy
-import pathlib
 
 import torch
 import torch.nn.functional as F
 import transformers
-from safetensors.torch import save_file
 from transformers.models.llama import modeling_llama
 
-HERE = pathlib.Path(__file__).parent
-VOCAB, BATCH, LENGTH, STEPS = 37, 3, 9, 10
-LR, BETAS, EPS, DECAY, CLIP = 1e-2, (0.9, 0.95), 1e-8, 0.1, 1.0
+import fixture
+from fixture import BATCH, HERE, LENGTH, STEPS, VOCAB
 
 
 def exact_rms_norm(self, x):
@@ -91,9 +88,7 @@ def llama_names(tensors):
 
 def make(name, model, names_of):
     generator = torch.Generator().manual_seed(20)
-    for parameter in model.parameters():  # values that float32 holds exactly, and no symmetry of zeros and ones
-        noise = torch.randn(parameter.shape, generator=generator) * (0.2 if parameter.dim() > 1 else 0.1)
-        parameter.data = noise + (1.0 if parameter.dim() == 1 and parameter.data.mean() > 0.5 else 0.0)
+    fixture.draw_weights(model, generator)
     windows = torch.randint(0, VOCAB, (STEPS, BATCH, LENGTH + 1), generator=generator)
     tokens, targets = windows[..., :-1].contiguous(), windows[..., 1:].clone()
 
@@ -118,34 +113,12 @@ def make(name, model, names_of):
     bf16_error, fp16_error = error_in(torch.bfloat16), error_in(torch.float16)
 
     targets[:, 0, 2] = targets[:, 2, 5:] = -1  # some count nothing
-    groups = [dict(params=[p for p in model.parameters() if p.dim() > 1], weight_decay=DECAY),
-              dict(params=[p for p in model.parameters() if p.dim() < 2], weight_decay=0.0)]
-    optimizer = torch.optim.AdamW(groups, lr=LR, betas=BETAS, eps=EPS)
-    named = lambda pick: names_of({n: pick(p).detach().clone() for n, p in model.named_parameters()})
-    out = {"tokens": tokens.int(), "targets": targets.int()}
-    losses, norms = [], []
-    put = lambda prefix, tensors: out.update({prefix + n: t.contiguous() for n, t in tensors.items()})
-    put("initial/", {n: t.float() for n, t in named(lambda p: p).items()})
-    for step in range(STEPS):
+    def loss_of(step):
         logits = model(tokens[step]).logits
-        loss = F.cross_entropy(logits.flatten(0, 1), targets[step].flatten(), ignore_index=-1)
-        optimizer.zero_grad()
-        loss.backward()
-        if step == 0:
-            out["logits"] = logits.detach().clone()
-            put("gradient/", named(lambda p: p.grad))
-        losses.append(loss.item())
-        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP).item())
-        optimizer.step()
-        if step + 1 in (1, STEPS):
-            put(f"after_{step + 1}/", named(lambda p: p))
-    assert norms[0] > CLIP, "clipping is not tested"
-    out["losses"], out["norms"] = torch.tensor(losses, dtype=torch.float64), torch.tensor(norms, dtype=torch.float64)
-    out["bf16_error"] = torch.tensor([bf16_error], dtype=torch.float64)
-    out["fp16_error"] = torch.tensor([fp16_error], dtype=torch.float64)
-    save_file(out, HERE / f"{name}.safetensors",
-              metadata={"torch": torch.__version__, "transformers": transformers.__version__, "generator": pathlib.Path(__file__).name})
-    print(name, (HERE / f"{name}.safetensors").stat().st_size, "bytes; losses", losses[0], losses[-1], "norm", norms[0], "bf16", bf16_error, "fp16", fp16_error)
+        return F.cross_entropy(logits.flatten(0, 1), targets[step].flatten(), ignore_index=-1)
+
+    fixture.record(name, model, names_of, {"tokens": tokens, "targets": targets}, lambda step: model(tokens[step]).logits, loss_of,
+                   __file__, {"bf16_error": bf16_error, "fp16_error": fp16_error})
 
 
 torch.manual_seed(20)

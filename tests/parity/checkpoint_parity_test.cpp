@@ -44,8 +44,8 @@ constexpr Layout kChain[] = {
     {.name = "1 again"},
 };
 
-GptConfig model(bool llama) {
-  GptConfig config = llama ? testing::parity_llama() : testing::parity_gpt2();
+ModelConfig model(bool llama) {
+  ModelConfig config = llama ? testing::parity_llama() : testing::parity_gpt2();
   config.num_layers = 5;
   if (llama) config.num_query_groups = 1;  // fewer key heads than tensor ranks
   return config;

@@ -67,7 +67,7 @@ const std::vector<Layout>& layouts() {
   return all;
 }
 
-VerifyCase run_of(const Layout& layout, const GptConfig& model, Precision precision, int64_t num_steps) {
+VerifyCase run_of(const Layout& layout, const ModelConfig& model, Precision precision, int64_t num_steps) {
   VerifyCase run = testing::parity_run(model, precision);
   run.num_steps = num_steps;
   run.num_ranks = layout.stages * layout.data_ranks * layout.tensor_ranks;
@@ -85,8 +85,8 @@ VerifyCase run_of(const Layout& layout, const GptConfig& model, Precision precis
 /// Five layers; GPT-2's embedding is tied to its head, on the other end of the pipeline.
 class PipelineParity : public ::testing::TestWithParam<bool> {
  protected:
-  GptConfig model() const {
-    GptConfig config = GetParam() ? testing::parity_llama() : testing::parity_gpt2();
+  ModelConfig model() const {
+    ModelConfig config = GetParam() ? testing::parity_llama() : testing::parity_gpt2();
     config.num_layers = 5;
     if (GetParam()) config.num_query_groups = 2;  // so that two tensor ranks can share the heads
     return config;

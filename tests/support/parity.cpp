@@ -7,8 +7,8 @@ namespace {
 
 constexpr int64_t kLength = 7;
 
-GptConfig tiny() {
-  GptConfig config;
+ModelConfig tiny() {
+  ModelConfig config;
   config.num_layers = 2;
   config.hidden_size = 12;
   config.num_attention_heads = 2;
@@ -20,14 +20,14 @@ GptConfig tiny() {
 
 }  // namespace
 
-GptConfig parity_gpt2() {
-  GptConfig config = tiny();
+ModelConfig parity_gpt2() {
+  ModelConfig config = tiny();
   config.resolve(0, kLength);
   return config;
 }
 
-GptConfig parity_llama() {
-  GptConfig config = tiny();
+ModelConfig parity_llama() {
+  ModelConfig config = tiny();
   config.num_attention_heads = 6;
   config.num_query_groups = 3;
   config.ffn_hidden_size = 20;
@@ -40,7 +40,7 @@ GptConfig parity_llama() {
   return config;
 }
 
-verify::VerifyCase parity_run(const GptConfig& model, Precision precision) {
+verify::VerifyCase parity_run(const ModelConfig& model, Precision precision) {
   verify::VerifyCase run;
   run.rank.model = model;
   run.rank.parallel.bucket_size_mb = 6e-4;  // several parameters in some buckets, one in others

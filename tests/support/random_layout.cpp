@@ -94,9 +94,9 @@ std::vector<int64_t> possible_groups(int64_t heads, int64_t tensor) {
   return groups;
 }
 
-GptConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
+ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
   const int64_t tensor = draw[kTensor] + 1;
-  GptConfig model;
+  ModelConfig model;
   const std::vector<int64_t> layers = pipeline_layout(draw);
   model.num_layers = layers.empty() ? std::max<int64_t>(1, num_virtual_stages(draw) - 2) + draw[kLayers]
                                     : std::accumulate(layers.begin(), layers.end(), int64_t{0});
@@ -147,7 +147,7 @@ int64_t seq_length_of(const LayoutDraw& draw) {
   return length;
 }
 
-bool has_copies(const GptConfig& model, int64_t tensor) {
+bool has_copies(const ModelConfig& model, int64_t tensor) {
   return model.num_query_groups < tensor;
 }
 

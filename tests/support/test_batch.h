@@ -17,7 +17,7 @@ inline Batch random_batch(Context& context, int64_t num_samples, int64_t length,
   for (int64_t i = 0; i < num_samples * length; ++i) {
     batch.positions.data<int32_t>()[i] = static_cast<int32_t>(i % length);
     if (i % 5 == 4) batch.targets.data<int32_t>()[i] = -1;
-    batch.num_targets += i % 5 == 4 ? 0 : 1;
+    batch.num_targets[LossTerm::kTokens] += i % 5 == 4 ? 0 : 1;
   }
   for (int64_t i = 0; i < num_samples; ++i) batch.sample_ids.data<int64_t>()[i] = first_sample + i;
   return batch;

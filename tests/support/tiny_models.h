@@ -8,8 +8,8 @@
 
 namespace trireme::testing {
 
-inline GptConfig tiny_gpt2() {
-  GptConfig config;
+inline ModelConfig tiny_gpt2() {
+  ModelConfig config;
   config.num_layers = 2;
   config.hidden_size = 8;
   config.num_attention_heads = 2;
@@ -18,8 +18,8 @@ inline GptConfig tiny_gpt2() {
   return config;
 }
 
-inline GptConfig tiny_llama() {
-  GptConfig config;
+inline ModelConfig tiny_llama() {
+  ModelConfig config;
   config.num_layers = 2;
   config.hidden_size = 8;
   config.ffn_hidden_size = 12;
@@ -37,9 +37,9 @@ inline GptConfig tiny_llama() {
 
 /// A plain model with its parameters, drawn from seed 1.
 struct TinyModel {
-  TinyModel(Context& context, const GptConfig& config, Precision precision) {
+  TinyModel(Context& context, const ModelConfig& config, Precision precision) {
     nn::PlainLayerBuilder builder;
-    model = make_gpt(context, config, builder);
+    model = make_model(config, builder);
     PrecisionConfig precision_config;
     precision_config.dtype = precision;
     store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), precision_config));

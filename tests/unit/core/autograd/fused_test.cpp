@@ -182,7 +182,7 @@ TEST_P(Fused, LinearCrossEntropyInAnyChunksEqualsLinearThenCrossEntropy) {
     const TokenLoss loss =
         linear_cross_entropy(context_, b, weight, batch_.targets, scale, {.chunk_bytes = chunk_bytes});
     EXPECT_NEAR(loss.sum, ops::sum(context_, losses), 1e-5);
-    EXPECT_EQ(loss.count, batch_.num_targets);
+    EXPECT_EQ(loss.count, batch_.num_targets[LossTerm::kTokens]);
     EXPECT_NEAR(element(loss.scaled.value(), 0), loss.sum * scale, 1e-6);
     Tensor one = context_.workspace({1}, loss.scaled.value().dtype());
     ops::fill(context_, one, 1.0);

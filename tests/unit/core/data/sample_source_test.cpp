@@ -80,7 +80,7 @@ TEST_F(SampleSourceTest, ValidationTakesEveryWindowOnceInOrder) {
   EXPECT_THAT(row(batch.targets, 1), ElementsAre(209, 210, 211, 212));
   EXPECT_THAT(row(batch.positions, 1), ElementsAre(0, 1, 2, 3));
   EXPECT_EQ(batch.sample_ids.data<int64_t>()[1], 4);
-  EXPECT_EQ(batch.num_targets, 8);
+  EXPECT_EQ(batch.num_targets[LossTerm::kTokens], 8);
   EXPECT_FALSE(batch.key_begin.defined());
 }
 
@@ -160,7 +160,7 @@ TEST_F(SampleSourceTest, MasksDocuments) {
   EXPECT_THAT(row(batch.key_begin, 0), ElementsAre(0, 0, 2, 2, 2, 5, 6));
   EXPECT_THAT(row(batch.targets, 1), ElementsAre(8, 9, 10, 11, 12, 13, 14));
   EXPECT_THAT(row(batch.key_begin, 1), ElementsAre(0, 0, 0, 0, 0, 0, 0));
-  EXPECT_EQ(batch.num_targets, 4 + 7);
+  EXPECT_EQ(batch.num_targets[LossTerm::kTokens], 4 + 7);
 }
 
 TEST_F(SampleSourceTest, IgnoresTheTargetAtAWindowsEndWhenTheDocumentEndsThere) {
@@ -170,7 +170,7 @@ TEST_F(SampleSourceTest, IgnoresTheTargetAtAWindowsEndWhenTheDocumentEndsThere) 
   const Batch batch =
       make_validation_source(data, kVocabSize, 1)->make_batch(allocator_, std::vector<int64_t>{0});
   EXPECT_THAT(row(batch.targets, 0), ElementsAre(1, 2, 3, -1));
-  EXPECT_EQ(batch.num_targets, 3);
+  EXPECT_EQ(batch.num_targets[LossTerm::kTokens], 3);
 }
 
 TEST_F(SampleSourceTest, FingerprintsFollowWhatDecidesTheSamples) {
@@ -231,7 +231,7 @@ TEST_F(SampleSourceTest, SyntheticTokensFollowSeedAndNumberAndFillTheVocabulary)
   const Batch again = make_training_source(data, 50, 1)->make_batch(allocator_, std::vector<int64_t>{6});
   EXPECT_EQ(row(batch.tokens, 2), row(again.tokens, 0));
   EXPECT_NE(row(batch.tokens, 0), row(batch.tokens, 1));
-  EXPECT_EQ(batch.num_targets, 3 * 64);
+  EXPECT_EQ(batch.num_targets[LossTerm::kTokens], 3 * 64);
   std::set<int32_t> seen;
   for (int64_t i = 0; i < 3; ++i) {
     const Ids tokens = row(batch.tokens, i), targets = row(batch.targets, i);

@@ -15,8 +15,8 @@ class Generate : public ::testing::Test {
     uint64_t seed = 0;
     for (Parameter* parameter : tiny_.store->parameters()) fill_normal(parameter->value, ++seed, 0.5);
   }
-  static GptConfig wide() {
-    GptConfig config = tiny_llama();
+  static ModelConfig wide() {
+    ModelConfig config = tiny_llama();
     config.hidden_dropout = 0.5;  // must not act
     config.max_position_embeddings = 64;
     return config;

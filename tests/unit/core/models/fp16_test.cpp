@@ -11,14 +11,14 @@
 namespace trireme::testing {
 namespace {
 
-GptConfig with_dropout(GptConfig config) {
+ModelConfig with_dropout(ModelConfig config) {
   config.hidden_dropout = 0.2;
   config.attention_dropout = 0.1;
   return config;
 }
 
 void run(Context& context, TinyModel& tiny, const Batch& batch, double loss_scale) {
-  ForwardPass pass{.batch = batch, .seed = 3, .step = 5, .loss_scale = loss_scale};
+  ForwardPass pass{.batch = batch, .seed = 3, .step = 5, .loss_scale = {loss_scale, 1.0}};
   const Variable loss = tiny.model->loss(context, pass);
   Tensor one = context.workspace({1}, loss.value().dtype());
   ops::fill(context, one, 1.0);
@@ -27,7 +27,7 @@ void run(Context& context, TinyModel& tiny, const Batch& batch, double loss_scal
 
 /// Relative L2 error of all float16 gradients of a micro-batch whose losses have this weight, at a loss
 /// scale.
-double error_of(const GptConfig& config, double weight, double scale) {
+double error_of(const ModelConfig& config, double weight, double scale) {
   Context context;
   TinyModel half(context, config, Precision::kFp16), exact(context, config, Precision::kFp64);
   const std::vector<Parameter*>& given = half.store->parameters();
@@ -54,7 +54,7 @@ double error_of(const GptConfig& config, double weight, double scale) {
 constexpr double kBound = 1.5e-3;
 
 TEST(Fp16, GradientsAreThoseOfFp64WithinRounding) {
-  for (const GptConfig& config : {with_dropout(tiny_gpt2()), with_dropout(tiny_llama())}) {
+  for (const ModelConfig& config : {with_dropout(tiny_gpt2()), with_dropout(tiny_llama())}) {
     const double error = error_of(config, 0.05, 256);
     std::printf("relative L2 error of the gradients %.2e\n", error);
     EXPECT_LE(error, kBound);
@@ -63,7 +63,7 @@ TEST(Fp16, GradientsAreThoseOfFp64WithinRounding) {
 
 /// A global batch of millions of tokens gives each a weight that float16 cannot hold.
 TEST(Fp16, GradientsOfALargeGlobalBatchLiveByTheLossScale) {
-  for (const GptConfig& config : {tiny_gpt2(), tiny_llama()}) {
+  for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()}) {
     EXPECT_GE(error_of(config, 1e-8, 1), 0.5);
     EXPECT_LE(error_of(config, 1e-8, 0x1p27), kBound);
   }

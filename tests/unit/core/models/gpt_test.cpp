@@ -12,7 +12,7 @@
 namespace trireme::testing {
 namespace {
 
-GptConfig with_dropout(GptConfig config) {
+ModelConfig with_dropout(ModelConfig config) {
   config.hidden_dropout = 0.2;
   config.attention_dropout = 0.1;
   return config;
@@ -21,12 +21,13 @@ GptConfig with_dropout(GptConfig config) {
 /// Forward and backward of one micro-batch; gives the summed loss.
 double run(Context& context, TinyModel& tiny, const Batch& batch, double loss_scale,
            RecomputeGranularity recompute = RecomputeGranularity::kNone) {
-  ForwardPass pass{.batch = batch, .seed = 3, .step = 5, .loss_scale = loss_scale, .recompute = {recompute}};
+  ForwardPass pass{
+      .batch = batch, .seed = 3, .step = 5, .loss_scale = {loss_scale, 1.0}, .recompute = {recompute}};
   const Variable loss = tiny.model->loss(context, pass);
   Tensor one = context.workspace({1}, loss.value().dtype());
   ops::fill(context, one, 1.0);
   backward(context, {{loss, std::move(one)}});
-  return pass.loss_sum;
+  return pass.losses[LossTerm::kTokens].sum;
 }
 
 Batch sample_of(const Batch& batch, int64_t sample) {
@@ -40,7 +41,7 @@ Batch sample_of(const Batch& batch, int64_t sample) {
 }
 
 TEST(Gpt, GradientsAreTheSameForEverySplitIntoMicroBatches) {
-  for (const GptConfig& config : {with_dropout(tiny_gpt2()), with_dropout(tiny_llama())}) {
+  for (const ModelConfig& config : {with_dropout(tiny_gpt2()), with_dropout(tiny_llama())}) {
     Context context;
     TinyModel tiny(context, config, Precision::kFp64);
     const Batch batch = random_batch(context, 4, 7, 11, 2, 1000);
@@ -59,7 +60,7 @@ TEST(Gpt, GradientsAreTheSameForEverySplitIntoMicroBatches) {
 TEST(Gpt, AnnouncesEveryGradientOnceAPass) {
   for (const RecomputeGranularity recompute :
        {RecomputeGranularity::kNone, RecomputeGranularity::kFull, RecomputeGranularity::kSelective})
-    for (const GptConfig& config : {tiny_gpt2(), tiny_llama()}) {
+    for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()}) {
       Context context;
       TinyModel tiny(context, config, Precision::kFp32);
       std::map<std::string, int> ready;
@@ -81,14 +82,15 @@ TEST(Gpt, FreesEveryActivationAfterBackward) {
 
 TEST(Gpt, UntrainedHasTheLossOfAGuess) {
   Context context;
-  GptConfig config = tiny_gpt2();
+  ModelConfig config = tiny_gpt2();
   config.vocab_size = 500;
   TinyModel tiny(context, config, Precision::kFp32);
   const Batch batch = random_batch(context, 2, 7, 500, 2);
   const GradModeGuard no_grad(context, false);
   ForwardPass pass{.batch = batch};
   tiny.model->loss(context, pass);
-  EXPECT_NEAR(pass.loss_sum / static_cast<double>(pass.loss_count), std::log(500.0), 0.05);
+  EXPECT_NEAR(pass.losses[LossTerm::kTokens].sum / static_cast<double>(pass.losses[LossTerm::kTokens].count),
+              std::log(500.0), 0.05);
 }
 
 TEST(Gpt, EvaluationLeavesGradientsAloneAndHasNoDropout) {
@@ -114,7 +116,7 @@ TEST(Gpt, DropoutDiffersBetweenSteps) {
 }
 
 TEST(Gpt, PackedDocumentsGiveTheLogitsOfSeparateOnes) {
-  for (const GptConfig& config : {tiny_gpt2(), tiny_llama()}) {
+  for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()}) {
     Context context;
     TinyModel tiny(context, config, Precision::kFp64);
     Batch packed = random_batch(context, 1, 7, 11, 2);
@@ -172,7 +174,7 @@ TEST(Gpt, DecaysMatricesOnly) {
 
 TEST(Gpt, StartsResidualProjectionsSmaller) {
   Context context;
-  GptConfig config = tiny_gpt2();
+  ModelConfig config = tiny_gpt2();
   config.hidden_size = 64;
   config.ffn_hidden_size = 0;
   config.kv_channels = 0;
@@ -193,10 +195,10 @@ TEST(Gpt, StartsResidualProjectionsSmaller) {
 
 TEST(Gpt, OfGpt2SmallHas124439808Parameters) {
   Context context;
-  GptConfig config;
+  ModelConfig config;
   config.resolve(50257, 1024);
   nn::PlainLayerBuilder builder;
-  const auto model = make_gpt(context, config, builder);
+  const auto model = make_model(config, builder);
   EXPECT_EQ(model->num_parameters(), 124439808);
   EXPECT_EQ(model->num_flop_parameters(), 124439808 - 1024 * 768);
   const FlopCount flops = flops_per_token(*model, config, 1024);
@@ -207,8 +209,8 @@ TEST(Gpt, OfGpt2SmallHas124439808Parameters) {
 TEST(Gpt, OfLlamaCountsItsHeadButNotItsLookUpAsProducts) {
   Context context;
   nn::PlainLayerBuilder builder;
-  const GptConfig config = tiny_llama();
-  const auto model = make_gpt(context, config, builder);
+  const ModelConfig config = tiny_llama();
+  const auto model = make_model(config, builder);
   EXPECT_EQ(model->num_flop_parameters(), model->num_parameters() - 11 * 8);
 }
 

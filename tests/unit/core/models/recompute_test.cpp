@@ -27,7 +27,7 @@ PassResult run(Context& context, TinyModel& tiny, const Batch& batch, const Reco
   tiny.store->begin_accumulation();
   const int64_t before = context.allocator.ledger().total;
   context.allocator.reset_peak();
-  ForwardPass pass{.batch = batch, .seed = 3, .step = 5, .loss_scale = 0.05, .recompute = recompute};
+  ForwardPass pass{.batch = batch, .seed = 3, .step = 5, .loss_scale = {0.05, 1.0}, .recompute = recompute};
   Variable loss = tiny.model->loss(context, pass);
   PassResult result;
   result.kept = activation_bytes(context);
@@ -36,14 +36,14 @@ PassResult run(Context& context, TinyModel& tiny, const Batch& batch, const Reco
   backward(context, {{std::move(loss), std::move(one)}});
   context.weight_gradients.drain(context);
   result.peak = context.allocator.ledger().peak - before;
-  result.loss = pass.loss_sum;
+  result.loss = pass.losses[LossTerm::kTokens].sum;
   result.gradients = clone(context, tiny.store->gradients());
   return result;
 }
 
 TEST(Recompute, GivesTheSameBitsAtEveryGranularity) {
   for (const Precision precision : {Precision::kFp64, Precision::kFp32, Precision::kBf16, Precision::kFp16})
-    for (GptConfig config : {tiny_gpt2(), tiny_llama()}) {
+    for (ModelConfig config : {tiny_gpt2(), tiny_llama()}) {
       config.hidden_dropout = 0.2;
       config.attention_dropout = 0.1;
       Context context;
@@ -65,7 +65,7 @@ TEST(Recompute, GivesTheSameBitsAtEveryGranularity) {
 
 constexpr int64_t kSamples = 2, kLength = 40;
 
-GptConfig wide(GptConfig config, int64_t num_layers) {
+ModelConfig wide(ModelConfig config, int64_t num_layers) {
   config.num_layers = num_layers;
   config.hidden_size = 96;
   config.ffn_hidden_size = 320;
@@ -86,7 +86,7 @@ int64_t bytes_of(int64_t features, DType dtype) {
 
 /// The table of core/models/README.md, for one layer and the whole micro-batch.
 struct LayerBytes {
-  LayerBytes(const GptConfig& config, DType dtype) {
+  LayerBytes(const ModelConfig& config, DType dtype) {
     const bool rms = config.normalization == Normalization::kRmsNorm;
     const bool gated = config.activation == FeedForwardActivation::kSwiglu;
     const int64_t hidden = bytes_of(config.hidden_size, dtype);
@@ -110,7 +110,7 @@ class RecomputeMemory : public ::testing::TestWithParam<Precision> {};
 TEST_P(RecomputeMemory, KeepsTheBytesOfTheTable) {
   PrecisionConfig precision;
   precision.dtype = GetParam();
-  for (const GptConfig& config : {tiny_gpt2(), tiny_llama()}) {
+  for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()}) {
     const LayerBytes layer(wide(config, 1), precision.compute());
     const auto kept = [&](int64_t num_layers, const RecomputeOptions& recompute) {
       Context context;
@@ -129,7 +129,7 @@ TEST_P(RecomputeMemory, KeepsTheBytesOfTheTable) {
 TEST_P(RecomputeMemory, LowersThePeakByWhatAllLayersButOneDrop) {
   PrecisionConfig precision;
   precision.dtype = GetParam();
-  for (const GptConfig& config : {tiny_gpt2(), tiny_llama()}) {
+  for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()}) {
     const LayerBytes layer(wide(config, 1), precision.compute());
     constexpr int64_t kLayers = 6;
     const auto peak = [&](const RecomputeOptions& recompute) {

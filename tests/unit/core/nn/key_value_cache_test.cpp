@@ -21,7 +21,7 @@ Batch window_of(Context& context, const Batch& batch, int64_t begin, int64_t end
 }
 
 TEST(KeyValueCache, GivesTheLogitsOfThePassOverEverything) {
-  for (const GptConfig& config : {tiny_gpt2(), tiny_llama()})
+  for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()})
     for (const auto& [precision, bound] : {std::pair{Precision::kFp64, 1e-14}, {Precision::kFp32, 1e-6}}) {
       Context context;
       TinyModel tiny(context, config, precision);

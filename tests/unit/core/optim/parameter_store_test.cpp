@@ -54,7 +54,7 @@ int64_t count_non_zero_gaps(const ParameterStore& store, const Tensor& flat) {
 }
 
 TEST(ParameterStore, PadsTheRowsOfWideFloat32MatricesAndKeepsTheGapsZero) {
-  GptConfig config = tiny_gpt2();
+  ModelConfig config = tiny_gpt2();
   config.hidden_size = 256;
   config.ffn_hidden_size = config.kv_channels = 0;
   config.resolve(0, 7);
@@ -101,7 +101,7 @@ TEST(ParameterStore, CoversEveryElementWithDecayRangesOnce) {
 TEST(ParameterStore, PutsValuesAndGradientsWhereItIsTold) {
   Context context;
   nn::PlainLayerBuilder builder;
-  const auto model = make_gpt(context, tiny_gpt2(), builder);
+  const auto model = make_model(tiny_gpt2(), builder);
   const ParameterLayout layout(model->parameters(), {});
   std::map<MemoryCategory, std::shared_ptr<Storage>> given;
   const ParameterStore store(

@@ -285,29 +285,29 @@ TEST_F(HuggingFace, WhatCannotBeExpressedOrIsWrongIsNamedAndNothingIsWritten) {
 }
 
 TEST(HuggingFaceObstacles, NameWhatNeitherFamilyHas) {
-  GptConfig gpt2;
+  ModelConfig gpt2;
   gpt2.vocab_size = 37;
   gpt2.resolve(0, 16);
   EXPECT_TRUE(hugging_face_obstacles(gpt2).empty());
-  const auto lines = [](GptConfig config, const std::function<void(GptConfig&)>& change) {
+  const auto lines = [](ModelConfig config, const std::function<void(ModelConfig&)>& change) {
     change(config);
     return fmt::format("{}", fmt::join(hugging_face_obstacles(config), "; "));
   };
-  EXPECT_EQ(lines(gpt2, [](GptConfig& model) { model.add_bias_linear = model.add_norm_bias = false; }),
+  EXPECT_EQ(lines(gpt2, [](ModelConfig& model) { model.add_bias_linear = model.add_norm_bias = false; }),
             "model.add_bias_linear: GPT-2 has true only; model.add_norm_bias: GPT-2 has true only");
-  EXPECT_EQ(lines(gpt2, [](GptConfig& model) { model.position_embedding_type = PositionEmbedding::kNone; }),
+  EXPECT_EQ(lines(gpt2, [](ModelConfig& model) { model.position_embedding_type = PositionEmbedding::kNone; }),
             "model.position_embedding_type: GPT-2 has learned_absolute only");
-  EXPECT_EQ(lines(gpt2, [](GptConfig& model) { model.num_query_groups = 1; }),
+  EXPECT_EQ(lines(gpt2, [](ModelConfig& model) { model.num_query_groups = 1; }),
             "model.num_query_groups: GPT-2 has num_attention_heads only");
-  EXPECT_EQ(lines(gpt2, [](GptConfig& model) { model.activation = FeedForwardActivation::kSwiglu; }),
+  EXPECT_EQ(lines(gpt2, [](ModelConfig& model) { model.activation = FeedForwardActivation::kSwiglu; }),
             "model.activation: GPT-2 has gelu_tanh, gelu and relu only");
-  EXPECT_EQ(lines(gpt2, [](GptConfig& model) { model.kv_channels = 32; }),
+  EXPECT_EQ(lines(gpt2, [](ModelConfig& model) { model.kv_channels = 32; }),
             "model.kv_channels: GPT-2 has hidden_size / num_attention_heads only");
   EXPECT_EQ(
-      lines(gpt2, [](GptConfig& model) { model.position_embedding_type = PositionEmbedding::kRope; }),
+      lines(gpt2, [](ModelConfig& model) { model.position_embedding_type = PositionEmbedding::kRope; }),
       "model.normalization: Llama (rope) has RMSNorm only; model.activation: Llama (rope) has swiglu only");
   EXPECT_EQ(lines(gpt2,
-                  [](GptConfig& model) {
+                  [](ModelConfig& model) {
                     model.position_embedding_type = PositionEmbedding::kRope;
                     model.normalization = Normalization::kRmsNorm;
                     model.activation = FeedForwardActivation::kSwiglu;

@@ -162,7 +162,7 @@ TEST(PartialSums, SendOneMessageAGroupWithNothingElseInIt) {
     const int64_t tied_rows = holder.mesh.coordinate(Axis::kTensor) == 3 ? 6 : 5;  // of 21
     const std::map<std::string, int64_t> numbers = {{"tensor/all_reduce", 9 + 4},
                                                     {"tensor-neighbours/all_reduce", 2 * 3 * 256},
-                                                    {"ends/all_reduce", tied_rows * 6 + 4}};
+                                                    {"tied/all_reduce", tied_rows * 6 + 4}};
     for (const auto& [name, count] : numbers) {
       ASSERT_TRUE(entries.contains(name)) << name;
       EXPECT_EQ(entries.at(name).calls, 2) << name;

@@ -19,7 +19,11 @@ namespace trireme::testing {
 ///   both ends     `shared` (partial over tensor ranks and stages)
 class SharedParameters {
  public:
-  explicit SharedParameters(const Mesh& mesh) : mesh_(mesh) {
+  /// Collective: makes the group of the two ends.
+  explicit SharedParameters(Mesh& mesh) : mesh_(mesh) {
+    if (const int num_stages = mesh.shape().size(Axis::kPipeline); num_stages > 1)
+      ends_ = {0, num_stages - 1};
+    if (!ends_.empty()) mesh.make_stage_groups({ends_});
     const std::string stage = "h." + std::to_string(mesh.coordinate(Axis::kPipeline));
     const int num_tensor = mesh.shape().size(Axis::kTensor), tensor = mesh.coordinate(Axis::kTensor);
     const bool first = mesh.coordinate(Axis::kPipeline) == 0;
@@ -53,7 +57,8 @@ class SharedParameters {
                           0,
                           on_tensor(Placement::Kind::kSplit, 1)}});
     auto everywhere = on_tensor(Placement::Kind::kReplicatedPartial);
-    everywhere[static_cast<AxisId>(Axis::kPipeline)] = {Placement::Kind::kReplicatedPartial};
+    everywhere[static_cast<AxisId>(Axis::kPipeline)] = {.kind = Placement::Kind::kReplicatedPartial,
+                                                        .holders = ends_};
     if (first || last) add("shared", {{"shared", {4}, {0}, {4}, 0, everywhere}});
     if (last && !first) add_tied(num_tensor, tensor);
   }
@@ -73,7 +78,8 @@ class SharedParameters {
     constexpr int64_t kVocabulary = 21;
     const int64_t begin = kVocabulary * tensor / num_tensor, end = kVocabulary * (tensor + 1) / num_tensor;
     auto placement = on_tensor(Placement::Kind::kSplit);
-    placement[static_cast<AxisId>(Axis::kPipeline)] = {Placement::Kind::kReplicatedPartial};
+    placement[static_cast<AxisId>(Axis::kPipeline)] = {.kind = Placement::Kind::kReplicatedPartial,
+                                                       .holders = ends_};
     add("wte", {{"wte", {kVocabulary, 6}, {begin, 0}, {end - begin, 6}, 0, placement}});
   }
 
@@ -89,6 +95,7 @@ class SharedParameters {
   }
 
   const Mesh& mesh_;
+  std::vector<int> ends_;
   std::vector<std::unique_ptr<Parameter>> parameters_;
 };
 

@@ -91,17 +91,17 @@ TEST(Mesh, OneRankOfAllThatHoldAPieceCountsIt) {
   });
 }
 
-TEST(Mesh, EndsAreTheFirstAndLastStageAndNeighboursStandSideBySide) {
+TEST(Mesh, StagesThatShareHaveAGroupAndNeighboursStandSideBySide) {
   comm::run_thread_ranks(6, [](Communicator& world) {
     ParallelConfig config;
     config.pipeline_model_parallel_size = 3;
     config.tensor_model_parallel_size = 2;
     Mesh mesh(world, config);
     const int stage = mesh.coordinate(Axis::kPipeline);
-    EXPECT_EQ(mesh.ends() == nullptr, stage == 1);
-    if (mesh.ends() != nullptr) {
-      EXPECT_EQ(mesh.ends()->size(), 2);
-      EXPECT_EQ(mesh.ends()->rank(), stage / 2);
+    mesh.make_stage_groups({{0, 2}});
+    if (stage != 1) {
+      EXPECT_EQ(mesh.stages({0, 2}).size(), 2);
+      EXPECT_EQ(mesh.stages({0, 2}).rank(), stage / 2);
     }
     Communicator& pair = mesh.neighbours(Axis::kTensor, 2);
     EXPECT_EQ(pair.size(), 2);

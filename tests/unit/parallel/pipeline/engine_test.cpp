@@ -108,7 +108,8 @@ ChunkBytes measure(Rank& rank, int chunk, bool split) {
   {
     std::vector<Variable> inputs, outputs;
     if (stage > 0) {
-      Tensor x = context.activation(model.boundary_shapes(batch)[0], DType::kFloat32);
+      Tensor x = context.activation(
+          model.boundary_shapes(batch, plan.blocks[static_cast<size_t>(stage)].first)[0], DType::kFloat32);
       std::fill_n(x.data<float>(), x.rows() * x.row_stride(), 0.5f);
       inputs = {Variable::leaf(context, x)};
     }
@@ -225,7 +226,8 @@ TEST(PipelineEngine, EvaluationSumsTheLossesOfOneRankOverAllStages) {
     options.precision.dtype = Precision::kFp64;
     Rank rank(world, options);
     int64_t next = 0;
-    const LossSum share = rank.training.engine().evaluate(num_batches, [&] { return rank.batch(next++); });
+    const LossSum share =
+        rank.training.engine().evaluate(num_batches, [&] { return rank.batch(next++); })[LossTerm::kTokens];
     Tensor sums = rank.context.zeros({2}, DType::kFloat64, MemoryCategory::kWorkspace);
     sums.data<double>()[0] = share.sum;
     sums.data<double>()[1] = static_cast<double>(share.count);

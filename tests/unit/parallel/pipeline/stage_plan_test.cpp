@@ -17,11 +17,11 @@ using ::testing::HasSubstr;
 
 constexpr int64_t kLength = 7;
 
-std::unique_ptr<Model> make_model(GptConfig config, int64_t num_layers) {
+std::unique_ptr<Model> make_model(ModelConfig config, int64_t num_layers) {
   config.num_layers = num_layers;
   Context context;
   nn::PlainLayerBuilder builder;
-  return make_gpt(context, config, builder);
+  return make_model(config, builder);
 }
 
 ParallelConfig stages(int64_t num_stages, int64_t num_chunks = 1, std::vector<int64_t> layout = {}) {
@@ -70,7 +70,7 @@ double brute_force(const Model& model, size_t begin, int parts) {
 
 TEST(StagePlan, EveryBlockHasOnePlaceAndTheSlowestStageIsAsFastAsItCanBe) {
   for (int64_t vocabulary : {11, 400, 5000}) {
-    GptConfig config = testing::tiny_llama();
+    ModelConfig config = testing::tiny_llama();
     config.vocab_size = vocabulary;
     const auto model = make_model(config, 7);
     for (int parts = 1; parts <= 9; ++parts) {
@@ -91,7 +91,7 @@ TEST(StagePlan, EveryBlockHasOnePlaceAndTheSlowestStageIsAsFastAsItCanBe) {
 TEST(StagePlan, EmbeddingAndHeadAreCounted) {
   // A layer of GPT-2 124M has 7.1 M products a token and 0.8 M more in attention over 1024 positions, the
   // head 38.6 M: five layers.
-  GptConfig config;
+  ModelConfig config;
   config.vocab_size = 50304;
   config.resolve(0, 1024);
   const auto model = make_model(config, 12);

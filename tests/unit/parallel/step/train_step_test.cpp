@@ -60,7 +60,7 @@ TEST(TrainStep, CountsTargetsAndTokensOfTheGlobalBatch) {
     Training training(world);
     const StepResult result = training.run(1);
     EXPECT_EQ(result.num_tokens, 3 * 14);
-    EXPECT_EQ(result.num_targets, 3 * (14 - 2));
+    EXPECT_EQ(result.num_targets[LossTerm::kTokens], 3 * (14 - 2));
     EXPECT_FALSE(result.stop_requested);
     EXPECT_NEAR(result.loss, std::log(11.0), 0.5);
   });
@@ -221,7 +221,7 @@ TEST(TrainStep, ABatchWithoutTargetsIsRefused) {
     Training training(world);
     const auto next = [&] {
       Batch batch = training.batch(0);
-      batch.num_targets = 0;
+      batch.num_targets[LossTerm::kTokens] = 0;
       return batch;
     };
     training.rank.step().run(1, next, 0.1, false);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/nn/parameters.h"
 #include "core/ops/elementwise.h"
 #include "parallel/comm/thread_communicator.h"
 #include "parallel/tensor_parallel/tensor_layer_builder.h"
@@ -98,7 +99,7 @@ void merge_columns(SplitRank& rank, const std::string& name, const Tensor& mine,
 SplitBody column_body(const std::vector<nn::OutputPiece>& outputs, int64_t width = kWidth) {
   return [=](SplitRank& rank) {
     const auto layer = rank.builder.column_linear(
-        {.name = "packed", .outputs = outputs, .in_features = width, .init_std = 0.5});
+        {.name = "packed", .outputs = outputs, .in_features = width, .init = nn::normal(0.5)});
     std::vector<Parameter*> parameters;
     layer->collect(parameters);
     const auto store = rank.make_store(parameters);
@@ -129,8 +130,8 @@ TEST_F(TensorLayers, ColumnLinearKeepsHeadsWholeAndRepeatsTheFewOfKeysAndValues)
 SplitBody row_body(int64_t width = kWidth) {
   return [=](SplitRank& rank) {
     constexpr int64_t kIn = 13;
-    const auto layer =
-        rank.builder.row_linear({.name = "down", .in_features = kIn, .out_features = width, .init_std = 0.5});
+    const auto layer = rank.builder.row_linear(
+        {.name = "down", .in_features = kIn, .out_features = width, .init = nn::normal(0.5)});
     std::vector<Parameter*> parameters;
     layer->collect(parameters);
     const auto store = rank.make_store(parameters);
@@ -221,7 +222,7 @@ TEST_F(TensorLayers, SelfAttentionHasItsOwnHeadsAndTheirMasks) {
               {.name = "packed",
                .outputs = {{"query", 24, 12}, {"key", 2 * groups, groups}, {"value", 2 * groups, groups}},
                .in_features = kWidth,
-               .init_std = 0.5});
+               .init = nn::normal(0.5)});
           nn::AttentionSpec spec{.name = "attention",
                                  .num_heads = 12,
                                  .num_query_groups = groups,
@@ -256,14 +257,14 @@ TEST_F(TensorLayers, TheLossOverAnUnevenVocabularyNeedsNoLogitsOfOthers) {
       head->collect(parameters);
       const auto store = rank.make_store(parameters);
       const Batch batch = testing::random_batch(rank.context, kSamples, kLength, kVocabulary, 3);
-      ForwardPass pass{.batch = batch, .loss_scale = 0.7};
+      ForwardPass pass{.batch = batch, .loss_scale = {0.7, 1.0}};
       rank.context.grad_enabled = graph;
       const Tensor hidden = drawn(rank, {kRows, kWidth}, 5);
       const Variable x =
           graph ? Variable::leaf(rank.context, rank.my_rows(hidden)) : Variable(rank.my_rows(hidden));
       const Variable loss = head->loss(rank.context, pass, x);
-      rank.merged.equal("loss", {pass.loss_sum, testing::values_of(loss.value())[0]});
-      EXPECT_EQ(pass.loss_count, batch.num_targets);
+      rank.merged.equal("loss", {pass.losses[LossTerm::kTokens].sum, testing::values_of(loss.value())[0]});
+      EXPECT_EQ(pass.losses[LossTerm::kTokens].count, batch.num_targets[LossTerm::kTokens]);
       if (!graph) return;
       backward(rank.context, {{loss, testing::tensor_of(rank.context, {1}, {1.0}, loss.value().dtype())}});
       rank.merge_rows("d_x", x.gradient());

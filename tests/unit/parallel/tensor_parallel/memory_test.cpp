@@ -14,8 +14,8 @@ using testing::SplitRank;
 
 constexpr int64_t kSamples = 2, kLength = 40, kRows = kSamples * kLength;
 
-GptConfig wide_model(bool llama, int64_t num_layers) {
-  GptConfig config;
+ModelConfig wide_model(bool llama, int64_t num_layers) {
+  ModelConfig config;
   config.num_layers = num_layers;
   config.hidden_size = 96;
   config.ffn_hidden_size = 320;
@@ -42,7 +42,7 @@ int64_t bytes_of(int64_t rows, int64_t features, DType dtype) {
   return activation_bytes(context);
 }
 
-int64_t layer_bytes(const GptConfig& config, const Split& split, RecomputeGranularity granularity) {
+int64_t layer_bytes(const ModelConfig& config, const Split& split, RecomputeGranularity granularity) {
   const DType dtype = PrecisionConfig{.dtype = split.precision}.compute();
   const int64_t n = split.num_ranks, shard = split.sequence_parallel ? kRows / n : kRows;
   const int64_t stream = bytes_of(shard, config.hidden_size, dtype);
@@ -63,8 +63,8 @@ int64_t layer_bytes(const GptConfig& config, const Split& split, RecomputeGranul
 }
 
 /// Bytes of activations on a rank between forward and backward.
-int64_t kept(SplitRank& rank, const GptConfig& config, RecomputeGranularity granularity) {
-  const std::unique_ptr<Model> model = make_gpt(rank.context, config, rank.builder);
+int64_t kept(SplitRank& rank, const ModelConfig& config, RecomputeGranularity granularity) {
+  const std::unique_ptr<Model> model = make_model(config, rank.builder);
   const auto store = rank.make_store(model->parameters());
   const Batch batch = testing::random_batch(rank.context, kSamples, kLength, config.vocab_size, 2);
   ForwardPass pass{.batch = batch, .recompute = {granularity}};

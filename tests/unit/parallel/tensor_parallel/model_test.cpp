@@ -20,8 +20,8 @@ using testing::SplitRank;
 constexpr int64_t kSamples = 3, kLength = 8, kVocabulary = 13;
 
 /// Odd vocabulary and feed-forward sizes, heads that 2, 3 and 4 ranks divide, dropout on.
-GptConfig split_gpt2() {
-  GptConfig config;
+ModelConfig split_gpt2() {
+  ModelConfig config;
   config.num_layers = 2;
   config.hidden_size = 20;
   config.ffn_hidden_size = 22;
@@ -35,8 +35,8 @@ GptConfig split_gpt2() {
   return config;
 }
 
-GptConfig split_llama(int64_t num_query_groups) {
-  GptConfig config = split_gpt2();
+ModelConfig split_llama(int64_t num_query_groups) {
+  ModelConfig config = split_gpt2();
   config.num_query_groups = num_query_groups;
   config.position_embedding_type = PositionEmbedding::kRope;
   config.normalization = Normalization::kRmsNorm;
@@ -49,10 +49,10 @@ GptConfig split_llama(int64_t num_query_groups) {
 
 /// Two micro-batches of packed documents, forward and backward; loss of an evaluation before them. `delayed`:
 /// weight gradients are left for the end of each backward pass.
-SplitBody model_body(const GptConfig& config, RecomputeGranularity recompute = RecomputeGranularity::kNone,
+SplitBody model_body(const ModelConfig& config, RecomputeGranularity recompute = RecomputeGranularity::kNone,
                      bool delayed = false) {
   return [=](SplitRank& rank) {
-    const std::unique_ptr<Model> model = make_gpt(rank.context, config, rank.builder);
+    const std::unique_ptr<Model> model = make_model(config, rank.builder);
     const auto store = rank.make_store(model->parameters());
     rank.context.weight_gradients.delayed = delayed;
     std::vector<double> losses;
@@ -60,7 +60,8 @@ SplitBody model_body(const GptConfig& config, RecomputeGranularity recompute = R
       Batch batch = testing::random_batch(rank.context, kSamples, kLength, kVocabulary,
                                           static_cast<uint64_t>(3 + micro_batch), 10 * micro_batch);
       testing::pack_documents(rank.context, batch, 3 + micro_batch);
-      ForwardPass pass{.batch = batch, .seed = 9, .step = 2, .loss_scale = 1.0, .recompute = {recompute}};
+      ForwardPass pass{
+          .batch = batch, .seed = 9, .step = 2, .loss_scale = {1.0, 1.0}, .recompute = {recompute}};
       if (micro_batch == 0) {
         const EvaluationGuard evaluation(rank.context);
         model->loss(rank.context, pass);
@@ -69,7 +70,7 @@ SplitBody model_body(const GptConfig& config, RecomputeGranularity recompute = R
         backward(rank.context, {{loss, testing::tensor_of(rank.context, {1}, {1.0}, loss.value().dtype())}});
         rank.context.weight_gradients.drain(rank.context);
       }
-      losses.push_back(pass.loss_sum / 100);
+      losses.push_back(pass.losses[LossTerm::kTokens].sum / 100);
     }
     rank.merged.equal("losses", losses);
     rank.merge_gradients(model->parameters());
@@ -78,7 +79,7 @@ SplitBody model_body(const GptConfig& config, RecomputeGranularity recompute = R
 
 struct NamedModel {
   const char* name;
-  GptConfig config;
+  ModelConfig config;
 };
 
 class TensorModel : public ::testing::TestWithParam<NamedModel> {
@@ -138,7 +139,7 @@ struct Traffic {
   int64_t calls = 0;
   int64_t bytes = 0;
 };
-std::map<std::string, Traffic> expected_traffic(const GptConfig& config, const Split& split,
+std::map<std::string, Traffic> expected_traffic(const ModelConfig& config, const Split& split,
                                                 RecomputeGranularity recompute) {
   const DType compute = PrecisionConfig{.dtype = split.precision}.compute();
   const int64_t wide = compute == DType::kFloat64 ? 8 : 4, narrow = size_of(compute);
@@ -155,14 +156,14 @@ std::map<std::string, Traffic> expected_traffic(const GptConfig& config, const S
 }
 
 TEST(TensorTraffic, CallsAndBytesOfAMicroBatchEqualTheFormulas) {
-  for (const GptConfig& config : {split_gpt2(), split_llama(12)})
+  for (const ModelConfig& config : {split_gpt2(), split_llama(12)})
     for (const Precision precision : {Precision::kFp64, Precision::kFp32, Precision::kBf16})
       for (const auto recompute :
            {RecomputeGranularity::kNone, RecomputeGranularity::kFull, RecomputeGranularity::kSelective})
         for (const Split& split : all_splits(precision)) {
           if (split.num_ranks == 1) continue;
           testing::run_split(split, [&](SplitRank& rank) {
-            const std::unique_ptr<Model> model = make_gpt(rank.context, config, rank.builder);
+            const std::unique_ptr<Model> model = make_model(config, rank.builder);
             const auto store = rank.make_store(model->parameters());
             const Batch batch = testing::random_batch(rank.context, kSamples, kLength, kVocabulary, 3);
             ForwardPass pass{.batch = batch, .recompute = {recompute}};

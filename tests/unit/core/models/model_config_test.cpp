@@ -1,4 +1,4 @@
-#include "core/models/gpt_config.h"
+#include "core/models/model_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(GptConfig, DerivesWhatIsLeftAtZero) {
-  GptConfig config;
+TEST(ModelConfig, DerivesWhatIsLeftAtZero) {
+  ModelConfig config;
   config.resolve(50257, 512);
   EXPECT_EQ(config.ffn_hidden_size, 3072);
   EXPECT_EQ(config.num_query_groups, 12);
@@ -20,8 +20,8 @@ TEST(GptConfig, DerivesWhatIsLeftAtZero) {
   EXPECT_EQ(config.max_position_embeddings, 512);
 }
 
-TEST(GptConfig, KeepsWhatIsGiven) {
-  GptConfig config;
+TEST(ModelConfig, KeepsWhatIsGiven) {
+  ModelConfig config;
   config.ffn_hidden_size = 100;
   config.num_query_groups = 4;
   config.kv_channels = 32;
@@ -35,7 +35,7 @@ TEST(GptConfig, KeepsWhatIsGiven) {
   EXPECT_EQ(config.max_position_embeddings, 2048);
 }
 
-std::string message_of(GptConfig config, int64_t tokenizer_vocab_size, int64_t seq_length) {
+std::string message_of(ModelConfig config, int64_t tokenizer_vocab_size, int64_t seq_length) {
   try {
     config.resolve(tokenizer_vocab_size, seq_length);
   } catch (const ConfigError& error) {
@@ -44,8 +44,8 @@ std::string message_of(GptConfig config, int64_t tokenizer_vocab_size, int64_t s
   return "";
 }
 
-TEST(GptConfig, ReportsEveryContradictionAtOnce) {
-  GptConfig config;
+TEST(ModelConfig, ReportsEveryContradictionAtOnce) {
+  ModelConfig config;
   config.hidden_size = 100;
   config.num_query_groups = 5;
   config.vocab_size = 10;
@@ -58,15 +58,15 @@ TEST(GptConfig, ReportsEveryContradictionAtOnce) {
   EXPECT_THAT(message, HasSubstr("data.seq_length 512 is longer than model.max_position_embeddings 16"));
 }
 
-TEST(GptConfig, RefusesAnOddHeadWithRope) {
-  GptConfig config;
+TEST(ModelConfig, RefusesAnOddHeadWithRope) {
+  ModelConfig config;
   config.kv_channels = 7;
   config.position_embedding_type = PositionEmbedding::kRope;
   EXPECT_THAT(message_of(config, 10, 8), HasSubstr("must be even, given 7"));
 }
 
-TEST(GptConfig, AsksForAVocabularyWhereThereIsNone) {
-  EXPECT_THAT(message_of(GptConfig(), 0, 8), HasSubstr("model.vocab_size is 0"));
+TEST(ModelConfig, AsksForAVocabularyWhereThereIsNone) {
+  EXPECT_THAT(message_of(ModelConfig(), 0, 8), HasSubstr("model.vocab_size is 0"));
 }
 
 }  // namespace

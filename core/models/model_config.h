@@ -1,40 +1,56 @@
 #pragma once
 
 #include "core/base/fields.h"
+#include "core/ops/sinusoid.h"
 
 namespace trireme {
 
 enum class Normalization { kLayerNorm, kRmsNorm };
-enum class PositionEmbedding { kLearnedAbsolute, kRope, kNone };
+enum class NormPosition { kPre, kPost };
+enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kNone };
 enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu };
+enum class InitMethod { kNormal, kTruncatedNormal, kXavierUniform };
 
-/// Section `model`. Defaults: GPT-2 124M (Radford et al. 2019). Llama-style (Touvron et al. 2023): RMSNorm,
-/// rope, swiglu, no biases, untied head.
-struct GptConfig {
+/// Section `model`. One list of options for all families; a family says what they are where nothing is said,
+/// and refuses what makes no sense for it (registry.h). These are GPT-2 124M's (Radford et al. 2019).
+/// Llama-style (Touvron et al. 2023): RMSNorm, rope, swiglu, no biases, untied head.
+struct ModelConfig {
+  std::string family = "gpt";
   int64_t num_layers = 12;
+  int64_t encoder_num_layers = 0;  ///< of an encoder-decoder; 0: num_layers
   int64_t hidden_size = 768;
   int64_t ffn_hidden_size = 0;  ///< 0: 4 * hidden_size
   int64_t num_attention_heads = 12;
   int64_t num_query_groups = 0;         ///< 0: num_attention_heads
   int64_t kv_channels = 0;              ///< 0: hidden_size / num_attention_heads
   int64_t vocab_size = 0;               ///< 0: the tokenizer's
+  int64_t source_vocab_size = 0;        ///< of an encoder-decoder; 0: vocab_size
   int64_t max_position_embeddings = 0;  ///< 0: data.seq_length
   PositionEmbedding position_embedding_type = PositionEmbedding::kLearnedAbsolute;
+  ops::SinusoidForm sinusoidal_form = ops::SinusoidForm::kInterleaved;
   double rotary_base = 10000.0;
   bool rotary_interleaved = false;
+  bool scale_embeddings = false;       ///< times sqrt(hidden_size)
+  bool share_source_embedding = true;  ///< of an encoder-decoder: one matrix for source and target
   Normalization normalization = Normalization::kLayerNorm;
+  NormPosition norm_position = NormPosition::kPre;
   double norm_epsilon = 1e-5;
+  bool embedding_norm = false;
   FeedForwardActivation activation = FeedForwardActivation::kGeluTanh;
   bool add_bias_linear = true;
   bool add_norm_bias = true;
   bool untie_embeddings_and_output_weights = false;
   double hidden_dropout = 0.0;
   double attention_dropout = 0.0;
+  InitMethod init_method = InitMethod::kNormal;
   double init_method_std = 0.02;
+  bool scale_init_by_depth = true;  ///< of what ends in a residual sum: divided by sqrt(2 num_layers)
 
   void fields(FieldVisitor& visitor);
   /// Replaces the zeros that stand for "derived" and throws ConfigError listing every contradiction.
   void resolve(int64_t tokenizer_vocab_size, int64_t seq_length);
+
+  bool rotary() const { return position_embedding_type == PositionEmbedding::kRope; }
 };
 
 }  // namespace trireme

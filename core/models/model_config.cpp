@@ -1,26 +1,59 @@
-#include "core/models/gpt_config.h"
+#include "core/models/model_config.h"
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "core/base/error.h"
+#include "core/models/registry.h"
 
 namespace trireme {
+namespace {
 
-void GptConfig::fields(FieldVisitor& visitor) {
+/// The first field: the others begin with what the family takes where nothing is said.
+void visit_family(FieldVisitor& visitor, ModelConfig& config) {
+  Field field{"family", "The kind of model; the defaults of the other keys are its own."};
+  for (const Family& one : families()) field.choices.emplace_back(one.name);
+  const std::string before = config.family;
+  visitor.visit(field, config.family);
+  if (config.family != before) config = family_named(config.family).defaults();
+}
+
+}  // namespace
+
+void ModelConfig::fields(FieldVisitor& visitor) {
+  visit_family(visitor, *this);
   using NormNames = std::pair<const char*, Normalization>;
   using PositionNames = std::pair<const char*, PositionEmbedding>;
   using ActivationNames = std::pair<const char*, FeedForwardActivation>;
   static constexpr NormNames kNorms[] = {{"LayerNorm", Normalization::kLayerNorm},
                                          {"RMSNorm", Normalization::kRmsNorm}};
   static constexpr PositionNames kPositions[] = {{"learned_absolute", PositionEmbedding::kLearnedAbsolute},
+                                                 {"sinusoidal", PositionEmbedding::kSinusoidal},
                                                  {"rope", PositionEmbedding::kRope},
                                                  {"none", PositionEmbedding::kNone}};
   static constexpr ActivationNames kActivations[] = {{"gelu_tanh", FeedForwardActivation::kGeluTanh},
                                                      {"gelu", FeedForwardActivation::kGelu},
                                                      {"relu", FeedForwardActivation::kRelu},
                                                      {"swiglu", FeedForwardActivation::kSwiglu}};
+  using NormPositionNames = std::pair<const char*, NormPosition>;
+  using FormNames = std::pair<const char*, ops::SinusoidForm>;
+  using InitNames = std::pair<const char*, InitMethod>;
+  static constexpr NormPositionNames kNormPositions[] = {{"pre", NormPosition::kPre},
+                                                         {"post", NormPosition::kPost}};
+  static constexpr FormNames kForms[] = {{"interleaved", ops::SinusoidForm::kInterleaved},
+                                         {"concatenated", ops::SinusoidForm::kConcatenated},
+                                         {"tensor2tensor", ops::SinusoidForm::kTensor2Tensor}};
+  static constexpr InitNames kInits[] = {{"normal", InitMethod::kNormal},
+                                         {"truncated_normal", InitMethod::kTruncatedNormal},
+                                         {"xavier_uniform", InitMethod::kXavierUniform}};
   // The largest values keep every product of sizes far within 64 bits.
-  visitor.visit({"num_layers", "Transformer layers.", "", 1, 4096}, num_layers);
+  visitor.visit(
+      {"num_layers", "Transformer layers; of an encoder-decoder, those of the decoder.", "", 1, 4096},
+      num_layers);
+  visitor.visit(
+      {"encoder_num_layers", "Layers of the encoder of an encoder-decoder; 0: num_layers.", "", 0, 4096},
+      encoder_num_layers);
   visitor.visit({"hidden_size", "Width of the residual stream.", "", 1, 1 << 20}, hidden_size);
   visitor.visit(
       {"ffn_hidden_size", "Width inside the feed-forward part; 0: 4 * hidden_size.", "", 0, 1 << 22},
@@ -35,17 +68,38 @@ void GptConfig::fields(FieldVisitor& visitor) {
   visitor.visit(
       {"vocab_size", "Rows of the vocabulary matrix; 0: those of the tokenizer.", "", 0, 0x7fffffff},
       vocab_size);
+  visitor.visit(
+      {"source_vocab_size",
+       "Rows of an encoder-decoder's source vocabulary; 0: those of the source tokenizer, or vocab_size.", "",
+       0, 0x7fffffff},
+      source_vocab_size);
   visitor.visit({"max_position_embeddings", "Longest sequence; 0: data.seq_length.", "tokens", 0, 1 << 24},
                 max_position_embeddings);
   visitor.visit_choice({"position_embedding_type", "How the model knows positions."}, position_embedding_type,
                        std::span<const PositionNames>(kPositions));
+  visitor.visit_choice(
+      {"sinusoidal_form",
+       "interleaved: sine and cosine take turns (Vaswani et al. 2017); concatenated: sines, then "
+       "cosines (Marian); tensor2tensor: so, with its own wavelengths."},
+      sinusoidal_form, std::span<const FormNames>(kForms));
   visitor.visit({"rotary_base", "Theta of rope.", "", 1.0}, rotary_base);
   visitor.visit(
       {"rotary_interleaved", "Rope turns pairs of neighbours (2i, 2i+1); false: (i, i + half), as in Llama."},
       rotary_interleaved);
-  visitor.visit_choice({"normalization", "The norm before each part of a layer and before the head."},
-                       normalization, std::span<const NormNames>(kNorms));
+  visitor.visit({"scale_embeddings", "Token embeddings times sqrt(hidden_size) (Vaswani et al. 2017)."},
+                scale_embeddings);
+  visitor.visit(
+      {"share_source_embedding", "One matrix for the source and target tokens of an encoder-decoder."},
+      share_source_embedding);
+  visitor.visit_choice({"normalization", "The norm of each part of a layer."}, normalization,
+                       std::span<const NormNames>(kNorms));
+  visitor.visit_choice(
+      {"norm_position",
+       "pre: the norm is before each part of a layer, and one before the head; post: after each "
+       "residual sum (Vaswani et al. 2017)."},
+      norm_position, std::span<const NormPositionNames>(kNormPositions));
   visitor.visit({"norm_epsilon", "Added to the variance inside the root.", "", 0.0}, norm_epsilon);
+  visitor.visit({"embedding_norm", "A norm after the embedding (BERT)."}, embedding_norm);
   visitor.visit_choice({"activation", "Activation of the feed-forward part (GPT-2: gelu_tanh)."}, activation,
                        std::span<const ActivationNames>(kActivations));
   visitor.visit({"add_bias_linear", "Biases in the linear layers."}, add_bias_linear);
@@ -58,10 +112,23 @@ void GptConfig::fields(FieldVisitor& visitor) {
       hidden_dropout);
   visitor.visit({"attention_dropout", "Dropout on attention probabilities.", "probability", 0.0, 0.999},
                 attention_dropout);
-  visitor.visit({"init_method_std", "Standard deviation of initial weights.", "", 0.0}, init_method_std);
+  visitor.visit_choice(
+      {"init_method",
+       "How matrices begin: normal; truncated_normal (cut at two deviations); xavier_uniform, "
+       "where embeddings are normal."},
+      init_method, std::span<const InitNames>(kInits));
+  visitor.visit({"init_method_std",
+                 "Standard deviation of initial weights; of xavier_uniform, of the embeddings alone; 0: "
+                 "hidden_size^-0.5.",
+                 "", 0.0},
+                init_method_std);
+  visitor.visit({"scale_init_by_depth",
+                 "What ends in a residual sum begins smaller by sqrt(2 * num_layers) (GPT-2); not with "
+                 "xavier_uniform."},
+                scale_init_by_depth);
 }
 
-void GptConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
+void ModelConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
   std::vector<std::string> errors;
   const auto check = [&](bool holds, std::string message) {
     if (!holds) errors.push_back(std::move(message));
@@ -69,7 +136,9 @@ void GptConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
   if (ffn_hidden_size == 0) ffn_hidden_size = 4 * hidden_size;
   if (num_query_groups == 0) num_query_groups = num_attention_heads;
   if (max_position_embeddings == 0) max_position_embeddings = seq_length;
+  if (init_method_std == 0) init_method_std = 1.0 / std::sqrt(static_cast<double>(hidden_size));
   if (vocab_size == 0) vocab_size = tokenizer_vocab_size;
+  family_named(family).check(*this, errors);
   if (kv_channels == 0 && num_attention_heads > 0) {
     check(
         hidden_size % num_attention_heads == 0,
@@ -81,9 +150,13 @@ void GptConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
   check(num_query_groups > 0 && num_attention_heads % num_query_groups == 0,
         fmt::format("model.num_attention_heads {} is not a multiple of model.num_query_groups {}",
                     num_attention_heads, num_query_groups));
-  check(position_embedding_type != PositionEmbedding::kRope || kv_channels % 2 == 0,
+  check(!rotary() || kv_channels % 2 == 0,
         fmt::format("rope turns pairs, so the dimension of a head (model.kv_channels) must be even, given {}",
                     kv_channels));
+  check(position_embedding_type != PositionEmbedding::kSinusoidal || hidden_size % 2 == 0,
+        fmt::format(
+            "sinusoidal positions are pairs of sine and cosine, so model.hidden_size must be even, given {}",
+            hidden_size));
   check(vocab_size > 0, "model.vocab_size is 0 and there is no tokenizer to take it from; set it");
   check(vocab_size >= tokenizer_vocab_size || vocab_size == 0,
         fmt::format("model.vocab_size {} is smaller than the tokenizer's vocabulary of {}", vocab_size,

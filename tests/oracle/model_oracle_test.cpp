@@ -1,5 +1,5 @@
-// Tiny GPT-2 and Llama models against Hugging Face Transformers and torch.optim.AdamW: make_gpt_fixtures.py
-// wrote what they compute.
+// Tiny models of every family against Hugging Face Transformers, torch.nn and torch.optim.AdamW: the
+// make_*_fixtures.py beside this file wrote what these compute.
 
 #include <gtest/gtest.h>
 
@@ -19,21 +19,19 @@
 namespace trireme::testing {
 namespace {
 
-constexpr int64_t kBatch = 3, kLength = 9;
-
-GptConfig gpt2() {
-  GptConfig config;
+ModelConfig gpt2() {
+  ModelConfig config;
   config.num_layers = 2;
   config.hidden_size = 32;
   config.num_attention_heads = 4;
   config.vocab_size = 37;
   config.max_position_embeddings = 16;
-  config.resolve(0, kLength);
+  config.resolve(0, 9);
   return config;
 }
 
-GptConfig llama() {
-  GptConfig config = gpt2();
+ModelConfig llama() {
+  ModelConfig config = gpt2();
   config.ffn_hidden_size = 48;
   config.num_query_groups = 2;
   config.position_embedding_type = PositionEmbedding::kRope;
@@ -41,7 +39,37 @@ GptConfig llama() {
   config.activation = FeedForwardActivation::kSwiglu;
   config.add_bias_linear = false;
   config.untie_embeddings_and_output_weights = true;
-  config.resolve(0, kLength);
+  config.resolve(0, 9);
+  return config;
+}
+
+ModelConfig small_transformer() {
+  ModelConfig config = family_named("transformer").defaults();
+  config.num_layers = 2;
+  config.hidden_size = 24;
+  config.ffn_hidden_size = 36;
+  config.num_attention_heads = 4;
+  config.vocab_size = 37;
+  config.hidden_dropout = 0;
+  return config;
+}
+
+ModelConfig marian() {
+  ModelConfig config = small_transformer();
+  config.sinusoidal_form = ops::SinusoidForm::kConcatenated;
+  config.resolve(0, 11);
+  return config;
+}
+
+ModelConfig torch_transformer() {
+  ModelConfig config = small_transformer();
+  config.encoder_num_layers = 3;
+  config.norm_position = NormPosition::kPre;
+  config.activation = FeedForwardActivation::kGelu;
+  config.source_vocab_size = 29;
+  config.share_source_embedding = false;
+  config.untie_embeddings_and_output_weights = true;
+  config.resolve(0, 11);
   return config;
 }
 
@@ -63,11 +91,9 @@ Difference difference(const Tensor& a, const Tensor& b) {
 
 class Oracle {
  public:
-  Oracle(const std::string& name, const GptConfig& config, Precision precision)
+  Oracle(const std::string& name, const ModelConfig& config, Precision precision)
       : file_(testing::test_folder() + "/oracle/" + name + ".safetensors"),
-        tiny_(context_, config, precision),
-        tokens_(tensor("tokens")),
-        targets_(tensor("targets")) {
+        tiny_(context_, config, precision) {
     for (Parameter* parameter : tiny_.store->parameters())
       for (size_t i = 0; i < parameter->pieces.size(); ++i) {
         const Tensor given = tensor("initial/" + parameter->pieces[i].name);
@@ -86,27 +112,45 @@ class Oracle {
 
   Batch batch(int64_t step) {
     Batch batch;
-    batch.tokens = tokens_.slice(0, step, 1).reshape({kBatch, kLength});
-    batch.targets = targets_.slice(0, step, 1).reshape({kBatch, kLength});
-    batch.positions = context_.workspace({kBatch, kLength}, DType::kInt32);
-    for (int i = 0; i < kBatch * kLength; ++i) {
-      batch.positions.data<int32_t>()[i] = i % kLength;
-      batch.num_targets += batch.targets.data<int32_t>()[i] >= 0 ? 1 : 0;
+    const auto of_step = [&](const char* name) {
+      const Tensor all = tensor(name);
+      Shape shape(all.shape().begin() + 1, all.shape().end());
+      return all.slice(0, step * shape[0], shape[0]).reshape(shape);
+    };
+    batch.tokens = of_step("tokens");
+    batch.targets = of_step("targets");
+    batch.positions = positions_of(batch.tokens);
+    if (file_.entries().contains("lengths")) batch.lengths = of_step("lengths");
+    if (file_.entries().contains("source_tokens")) {
+      batch.source_tokens = of_step("source_tokens");
+      batch.source_positions = positions_of(batch.source_tokens);
+      batch.source_lengths = of_step("source_lengths");
     }
-    batch.sample_ids = context_.zeros({kBatch}, DType::kInt64, MemoryCategory::kWorkspace);
+    for (int64_t i = 0; i < batch.targets.num_elements(); ++i)
+      batch.num_targets[LossTerm::kTokens] += batch.targets.data<int32_t>()[i] >= 0 ? 1 : 0;
+    batch.sample_ids = context_.zeros({batch.num_samples()}, DType::kInt64, MemoryCategory::kWorkspace);
     return batch;
+  }
+
+  Tensor positions_of(const Tensor& tokens) {
+    Tensor positions = context_.workspace(tokens.shape(), DType::kInt32);
+    for (int64_t i = 0; i < tokens.num_elements(); ++i)
+      positions.data<int32_t>()[i] = static_cast<int32_t>(i % tokens.size(1));
+    return positions;
   }
 
   Tensor logits() {
     const Batch first = batch(0);
     ForwardPass pass{.batch = first};
-    return tiny_.model->logits(context_, pass, false).reshape({kBatch * kLength, 37});
+    return tiny_.model->logits(context_, pass, false);
   }
 
   /// One training step; gives the mean loss and the gradient norm.
   std::pair<double, double> step(int64_t index) {
     const Batch micro_batch = batch(index);
-    ForwardPass pass{.batch = micro_batch, .loss_scale = 1.0 / static_cast<double>(micro_batch.num_targets)};
+    ForwardPass pass{
+        .batch = micro_batch,
+        .loss_scale = {1.0 / static_cast<double>(micro_batch.num_targets[LossTerm::kTokens]), 1.0}};
     tiny_.store->begin_accumulation();
     const Variable loss = tiny_.model->loss(context_, pass);
     Tensor one = context_.workspace({1}, loss.value().dtype());
@@ -114,10 +158,11 @@ class Oracle {
     backward(context_, {{loss, one}});
     tiny_.store->finish_accumulation(context_);
     const double norm = std::sqrt(ops::sum_of_squares(context_, tiny_.store->gradients()));
-    EXPECT_EQ(pass.loss_count, micro_batch.num_targets);
-    EXPECT_NEAR(element(loss.value(), 0), pass.loss_sum * pass.loss_scale, 1e-6);
+    EXPECT_EQ(pass.losses[LossTerm::kTokens].count, micro_batch.num_targets[LossTerm::kTokens]);
+    EXPECT_NEAR(element(loss.value(), 0),
+                pass.losses[LossTerm::kTokens].sum * pass.loss_scale[LossTerm::kTokens], 1e-6);
     optimizer_->step(context_, *tiny_.store, 1e-2, index + 1, clip_factor(norm, 1.0));
-    return {pass.loss_sum * pass.loss_scale, norm};
+    return {pass.losses[LossTerm::kTokens].sum * pass.loss_scale[LossTerm::kTokens], norm};
   }
 
   /// The largest error of a logical tensor: max|a-b| / max(max|b|, 1e-3 x the model's largest max|b|).
@@ -140,17 +185,21 @@ class Oracle {
   Context context_;
   SafetensorsFile file_;
   TinyModel tiny_;
-  Tensor tokens_, targets_;
   std::unique_ptr<Optimizer> optimizer_;
 };
+
+Tensor as_matrix(const Tensor& x) {
+  return x.reshape({x.num_elements() / x.cols(), x.cols()});
+}
 
 struct Bounds {
   double logits, gradients, weights;
 };
 
-void expect_agreement(const std::string& name, const GptConfig& config, Precision precision, Bounds bounds) {
+void expect_agreement(const std::string& name, const ModelConfig& config, Precision precision,
+                      Bounds bounds) {
   Oracle oracle(name, config, precision);
-  const Tensor expected_logits = oracle.tensor("logits").reshape({kBatch * kLength, 37});
+  const Tensor expected_logits = as_matrix(oracle.tensor("logits"));
   const Difference logits = difference(oracle.logits(), expected_logits);
   EXPECT_LE(logits.error / logits.largest, bounds.logits) << "logits";
 
@@ -174,20 +223,36 @@ void expect_agreement(const std::string& name, const GptConfig& config, Precisio
               logits.error / logits.largest, gradients, after_1, after_10);
 }
 
-TEST(GptOracle, Gpt2InFp64AgreesWithHuggingFaceAndTorch) {
+TEST(ModelOracle, Gpt2InFp64AgreesWithHuggingFaceAndTorch) {
   expect_agreement("gpt2", gpt2(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
 }
 
-TEST(GptOracle, LlamaInFp64AgreesWithHuggingFaceAndTorch) {
+TEST(ModelOracle, LlamaInFp64AgreesWithHuggingFaceAndTorch) {
   expect_agreement("llama", llama(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
 }
 
-TEST(GptOracle, Gpt2InFp32AgreesWithHuggingFaceAndTorch) {
+TEST(ModelOracle, Gpt2InFp32AgreesWithHuggingFaceAndTorch) {
   expect_agreement("gpt2", gpt2(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
 }
 
-TEST(GptOracle, LlamaInFp32AgreesWithHuggingFaceAndTorch) {
+TEST(ModelOracle, LlamaInFp32AgreesWithHuggingFaceAndTorch) {
   expect_agreement("llama", llama(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(ModelOracle, MarianInFp64AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("marian", marian(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+}
+
+TEST(ModelOracle, MarianInFp32AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("marian", marian(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(ModelOracle, PreNormTransformerInFp64AgreesWithTorch) {
+  expect_agreement("torch_transformer", torch_transformer(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+}
+
+TEST(ModelOracle, PreNormTransformerInFp32AgreesWithTorch) {
+  expect_agreement("torch_transformer", torch_transformer(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
 }
 
 /// `error_name`: relative L2 error that the same type costs Transformers.
@@ -195,7 +260,7 @@ void expect_logits_as_exact_as_theirs(Precision precision, const std::string& er
   for (const auto& [name, config] : {std::pair{"gpt2", gpt2()}, std::pair{"llama", llama()}}) {
     Oracle oracle(name, config, precision);
     const Tensor logits = oracle.logits();
-    const Tensor expected = oracle.tensor("logits").reshape({kBatch * kLength, 37});
+    const Tensor expected = as_matrix(oracle.tensor("logits"));
     double error = 0, norm = 0;
     for (int64_t i = 0; i < expected.num_elements(); ++i) {
       error += std::pow(element(logits, i) - element(expected, i), 2);
@@ -208,11 +273,11 @@ void expect_logits_as_exact_as_theirs(Precision precision, const std::string& er
   }
 }
 
-TEST(GptOracle, LogitsInBf16AreAsExactAsHuggingFaces) {
+TEST(ModelOracle, LogitsInBf16AreAsExactAsHuggingFaces) {
   expect_logits_as_exact_as_theirs(Precision::kBf16, "bf16_error");
 }
 
-TEST(GptOracle, LogitsInFp16AreAsExactAsHuggingFaces) {
+TEST(ModelOracle, LogitsInFp16AreAsExactAsHuggingFaces) {
   expect_logits_as_exact_as_theirs(Precision::kFp16, "fp16_error");
 }
 

@@ -1,0 +1,63 @@
+#include "core/models/embedding_block.h"
+
+#include <cmath>
+
+#include "core/autograd/functions/scale.h"
+
+namespace trireme {
+namespace {
+
+std::unique_ptr<nn::PositionEmbedding> make_positions(const ModelConfig& config, const std::string& name,
+                                                      nn::LayerBuilder& builder) {
+  const nn::EmbeddingSpec spec{name, config.max_position_embeddings, config.hidden_size,
+                               embedding_init(config)};
+  switch (config.position_embedding_type) {
+    case PositionEmbedding::kLearnedAbsolute:
+      return builder.position_embedding(spec);
+    case PositionEmbedding::kSinusoidal:
+      return builder.sinusoidal_positions(
+          {config.max_position_embeddings, config.hidden_size, config.sinusoidal_form});
+    case PositionEmbedding::kRope:
+    case PositionEmbedding::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+EmbeddingBlock::EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& place,
+                               nn::LayerBuilder& builder)
+    : sequence_(place.sequence),
+      scale_(config.scale_embeddings ? std::sqrt(static_cast<double>(config.hidden_size)) : 1.0),
+      word_(builder.vocabulary_embedding(
+          {place.name + "word", place.vocab_size, config.hidden_size, embedding_init(config), place.shared})),
+      position_(make_positions(config, place.name + "position", builder)),
+      dropout_(builder.dropout(
+          {place.name.substr(0, place.name.size() - 1), config.hidden_dropout, place.sequence})) {
+  if (config.embedding_norm) norm_ = builder.norm(norm_spec(config, place.name + "norm"));
+}
+
+void EmbeddingBlock::collect(std::vector<Parameter*>& parameters) {
+  word_->collect(parameters);
+  if (position_) position_->collect(parameters);
+  if (norm_) norm_->collect(parameters);
+}
+
+void EmbeddingBlock::collect_shared(std::vector<Parameter*>& parameters) {
+  word_->collect_shared(parameters);
+}
+
+std::vector<Variable> EmbeddingBlock::forward(Context& context, ForwardPass& pass,
+                                              const std::vector<Variable>& inputs) {
+  const Batch& batch = pass.batch;
+  Variable x = word_->forward(context, sequence_ == Sequence::kSource ? batch.source_tokens : batch.tokens);
+  if (scale_ != 1.0) x = scale(context, x, scale_);
+  if (position_) x = position_->forward(context, x, batch.positions_of(sequence_));
+  if (norm_) x = norm_->forward(context, x);
+  std::vector<Variable> outputs = {dropout_->forward(context, pass, x)};
+  outputs.insert(outputs.end(), inputs.begin(), inputs.end());
+  return outputs;
+}
+
+}  // namespace trireme

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "core/models/layer_parts.h"
+#include "core/models/model.h"
+
+namespace trireme {
+
+/// What an embedding is of.
+struct EmbeddingPlace {
+  std::string name;  ///< prefix of its parameters: "embedding."
+  Sequence sequence = Sequence::kTokens;
+  int64_t vocab_size = 0;
+  nn::VocabularyEmbedding* shared = nullptr;  ///< whose matrix it takes; it must outlive the block
+};
+
+/// Token embeddings (times sqrt(hidden_size)), positions, a norm where there is one, dropout. Puts x before
+/// what enters: {} -> {x}, {memory} -> {x, memory}.
+///
+/// Names: NAME{word, position, norm}.
+class EmbeddingBlock final : public Block {
+ public:
+  EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& place, nn::LayerBuilder& builder);
+  void collect(std::vector<Parameter*>& parameters) override;
+  void collect_shared(std::vector<Parameter*>& parameters) override;
+  std::vector<Variable> forward(Context& context, ForwardPass& pass,
+                                const std::vector<Variable>& inputs) override;
+  double products_per_token(int64_t) const override { return 0; }
+  BlockKind kind() const override { return BlockKind::kEmbedding; }
+  nn::VocabularyEmbedding& word() { return *word_; }
+
+ private:
+  Sequence sequence_;
+  double scale_;  ///< of token embeddings; 1: none
+  std::unique_ptr<nn::VocabularyEmbedding> word_;
+  std::unique_ptr<nn::PositionEmbedding> position_;  ///< null without
+  std::unique_ptr<nn::Norm> norm_;                   ///< null without
+  std::unique_ptr<nn::Dropout> dropout_;
+};
+
+}  // namespace trireme

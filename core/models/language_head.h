@@ -1,0 +1,33 @@
+#pragma once
+
+#include "core/models/layer_parts.h"
+#include "core/models/model.h"
+
+namespace trireme {
+
+/// The end of a language model: a last norm (with norm_position pre), the projection onto the vocabulary and
+/// its loss: {x, ...} -> {scaled loss}. What enters beside x is not read.
+///
+/// Names: NORM, head; the head has no matrix of its own where it is tied.
+class LanguageHead final : public Block {
+ public:
+  /// `norm`: the name of the last norm. `tied`: the embedding whose matrix the head shares, or null.
+  LanguageHead(const ModelConfig& config, const std::string& norm, nn::VocabularyEmbedding* tied,
+               nn::LayerBuilder& builder);
+  void collect(std::vector<Parameter*>& parameters) override;
+  void collect_shared(std::vector<Parameter*>& parameters) override;
+  std::vector<Variable> forward(Context& context, ForwardPass& pass,
+                                const std::vector<Variable>& inputs) override;
+  double products_per_token(int64_t) const override { return matrix_size_; }
+  BlockKind kind() const override { return BlockKind::kHead; }
+  Tensor logits(Context& context, const Tensor& x);
+
+ private:
+  Variable normalized(Context& context, const Variable& x);
+
+  std::unique_ptr<nn::Norm> norm_;  ///< null with norm_position post
+  std::unique_ptr<nn::VocabularyLoss> loss_;
+  double matrix_size_;
+};
+
+}  // namespace trireme

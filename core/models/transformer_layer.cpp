@@ -1,0 +1,99 @@
+#include "core/models/transformer_layer.h"
+
+#include "core/autograd/functions/recompute.h"
+
+namespace trireme {
+
+TransformerLayer::TransformerLayer(const ModelConfig& config, const LayerPlace& place,
+                                   nn::LayerBuilder& builder)
+    : index_(place.index) {
+  const bool post = config.norm_position == NormPosition::kPost;
+  struct Names {
+    std::string norm;
+    std::string last;  ///< module whose output is added: the site of dropout
+  };
+  std::vector<Names> names;
+  parts_.push_back(make_self_attention(config, place, builder));
+  names.push_back({post ? "attention_norm" : "input_norm", "attention.output"});
+  if (place.reads_source) {
+    parts_.push_back(make_cross_attention(config, place, builder));
+    names.push_back({"cross_norm", "cross_attention.output"});
+  }
+  parts_.push_back(make_feed_forward(config, place, builder));
+  names.push_back({"mlp_norm", "mlp.down"});
+
+  const auto norm = [&](size_t part) { return norm_spec(config, place.name + names[part].norm); };
+  const auto dropout = [&](size_t part) {
+    return nn::DropoutSpec{place.name + names[part].last, config.hidden_dropout, place.sequence};
+  };
+  if (post) {
+    for (size_t part = 0; part < parts_.size(); ++part)
+      sums_.push_back(builder.residual_norm(norm(part), dropout(part)));
+    return;
+  }
+  first_norm_ = builder.fork_norm(norm(0));
+  for (size_t part = 1; part < parts_.size(); ++part)
+    sums_.push_back(builder.residual_norm(norm(part), dropout(part - 1)));
+  last_sum_ = builder.residual_add(dropout(parts_.size() - 1));
+}
+
+void TransformerLayer::collect(std::vector<Parameter*>& parameters) {
+  if (first_norm_) first_norm_->collect(parameters);
+  for (size_t part = 0; part < parts_.size(); ++part) {
+    parts_[part]->collect(parameters);
+    if (part < sums_.size()) sums_[part]->collect(parameters);
+  }
+}
+
+double TransformerLayer::products_per_token(int64_t seq_length) const {
+  double products = 0;
+  for (const auto& part : parts_) products += part->products_per_token(seq_length);
+  return products;
+}
+
+std::vector<Variable> TransformerLayer::forward(Context& context, ForwardPass& pass,
+                                                const std::vector<Variable>& inputs) {
+  const auto run = [this, &pass](Context& context,
+                                 const std::vector<Variable>& inputs) -> std::vector<Variable> {
+    return {this->run(context, pass, inputs[0], inputs.size() > 1 ? inputs[1] : Variable())};
+  };
+  const RecomputeGranularity granularity = pass.recompute.of_layer(index_);
+  std::vector<Variable> outputs;
+  if (granularity != RecomputeGranularity::kFull || !context.grad_enabled) {
+    const RecipeGuard recipes(context, granularity == RecomputeGranularity::kSelective);
+    outputs = run(context, inputs);
+  } else {
+    std::vector<Parameter*> parameters;
+    collect(parameters);
+    outputs = trireme::recompute(context, parameters, run, inputs);
+  }
+  if (inputs.size() > 1) outputs.push_back(inputs[1]);
+  return outputs;
+}
+
+Variable TransformerLayer::run(Context& context, ForwardPass& pass, const Variable& x,
+                               const Variable& memory) {
+  return first_norm_ ? run_pre_norm(context, pass, x, memory) : run_post_norm(context, pass, x, memory);
+}
+
+Variable TransformerLayer::run_pre_norm(Context& context, ForwardPass& pass, const Variable& x,
+                                        const Variable& memory) {
+  ResidualNormOutput stream = first_norm_->forward(context, x);
+  for (size_t part = 0;; ++part) {
+    const Variable branch = parts_[part]->forward(context, pass, std::move(stream.normalized), memory);
+    if (part == sums_.size()) return last_sum_->forward(context, pass, branch, stream.sum);
+    stream = sums_[part]->forward(context, pass, branch, stream.sum);
+  }
+}
+
+Variable TransformerLayer::run_post_norm(Context& context, ForwardPass& pass, const Variable& x,
+                                         const Variable& memory) {
+  Variable stream = x;
+  for (size_t part = 0; part < parts_.size(); ++part) {
+    const Variable branch = parts_[part]->forward(context, pass, stream, memory);
+    stream = sums_[part]->forward(context, pass, branch, stream).normalized;
+  }
+  return stream;
+}
+
+}  // namespace trireme
