@@ -1,12 +1,12 @@
 #pragma once
 
-#include "core/models/language_head.h"
 #include "core/models/model.h"
 #include "core/models/model_config.h"
+#include "core/nn/layer_builder.h"
 
 namespace trireme {
 
-/// What families of Transformers have in common: blocks one after another, the last a LanguageHead.
+/// What families of Transformers have in common: blocks one after another, the last a Head.
 class BlockModel : public Model {
  public:
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
@@ -32,7 +32,7 @@ class BlockModel : public Model {
   /// Runs the blocks [begin, end).
   std::vector<Variable> run(Context& context, ForwardPass& pass, size_t begin, size_t end,
                             std::vector<Variable> variables);
-  LanguageHead& head() { return static_cast<LanguageHead&>(*blocks_.back()); }
+  Head& head() { return static_cast<Head&>(*blocks_.back()); }
 
   ModelConfig config_;
 

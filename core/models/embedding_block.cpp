@@ -24,6 +24,12 @@ std::unique_ptr<nn::PositionEmbedding> make_positions(const ModelConfig& config,
   return nullptr;
 }
 
+/// A batch that says nothing has segment 0 only.
+Tensor segments(Context& context, const Batch& batch) {
+  if (batch.segments.defined()) return batch.segments;
+  return context.zeros(batch.tokens.shape(), DType::kInt32, MemoryCategory::kWorkspace);
+}
+
 }  // namespace
 
 EmbeddingBlock::EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& place,
@@ -35,12 +41,16 @@ EmbeddingBlock::EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& 
       position_(make_positions(config, place.name + "position", builder)),
       dropout_(builder.dropout(
           {place.name.substr(0, place.name.size() - 1), config.hidden_dropout, place.sequence})) {
+  if (config.num_token_types > 0)
+    segment_ = builder.position_embedding(
+        {place.name + "segment", config.num_token_types, config.hidden_size, embedding_init(config)});
   if (config.embedding_norm) norm_ = builder.norm(norm_spec(config, place.name + "norm"));
 }
 
 void EmbeddingBlock::collect(std::vector<Parameter*>& parameters) {
   word_->collect(parameters);
   if (position_) position_->collect(parameters);
+  if (segment_) segment_->collect(parameters);
   if (norm_) norm_->collect(parameters);
 }
 
@@ -54,6 +64,7 @@ std::vector<Variable> EmbeddingBlock::forward(Context& context, ForwardPass& pas
   Variable x = word_->forward(context, sequence_ == Sequence::kSource ? batch.source_tokens : batch.tokens);
   if (scale_ != 1.0) x = scale(context, x, scale_);
   if (position_) x = position_->forward(context, x, batch.positions_of(sequence_));
+  if (segment_) x = segment_->forward(context, x, segments(context, batch));
   if (norm_) x = norm_->forward(context, x);
   std::vector<Variable> outputs = {dropout_->forward(context, pass, x)};
   outputs.insert(outputs.end(), inputs.begin(), inputs.end());

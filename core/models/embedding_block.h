@@ -13,10 +13,10 @@ struct EmbeddingPlace {
   nn::VocabularyEmbedding* shared = nullptr;  ///< whose matrix it takes; it must outlive the block
 };
 
-/// Token embeddings (times sqrt(hidden_size)), positions, a norm where there is one, dropout. Puts x before
-/// what enters: {} -> {x}, {memory} -> {x, memory}.
+/// Token embeddings (times sqrt(hidden_size)), positions, segments, a norm where there is one, dropout. Puts
+/// x before what enters: {} -> {x}, {memory} -> {x, memory}.
 ///
-/// Names: NAME{word, position, norm}.
+/// Names: NAME{word, position, segment, norm}.
 class EmbeddingBlock final : public Block {
  public:
   EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& place, nn::LayerBuilder& builder);
@@ -32,8 +32,8 @@ class EmbeddingBlock final : public Block {
   Sequence sequence_;
   double scale_;  ///< of token embeddings; 1: none
   std::unique_ptr<nn::VocabularyEmbedding> word_;
-  std::unique_ptr<nn::PositionEmbedding> position_;  ///< null without
-  std::unique_ptr<nn::Norm> norm_;                   ///< null without
+  std::unique_ptr<nn::PositionEmbedding> position_, segment_;  ///< null without
+  std::unique_ptr<nn::Norm> norm_;                             ///< null without
   std::unique_ptr<nn::Dropout> dropout_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "core/models/block_model.h"
 #include "core/models/embedding_block.h"
+#include "core/models/language_head.h"
 #include "core/models/registry.h"
 #include "core/models/transformer_layer.h"
 
@@ -38,6 +39,7 @@ ModelConfig defaults() {
 
 void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse_encoder(config, errors);
+  refuse_bert(config, errors);
 }
 
 std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder) {

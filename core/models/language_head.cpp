@@ -4,8 +4,12 @@ namespace trireme {
 
 LanguageHead::LanguageHead(const ModelConfig& config, const std::string& norm, nn::VocabularyEmbedding* tied,
                            nn::LayerBuilder& builder)
-    : loss_(builder.vocabulary_loss(
-          {"head", config.vocab_size, config.hidden_size, embedding_init(config), tied})),
+    : loss_(builder.vocabulary_loss({.name = "head",
+                                     .vocab_size = config.vocab_size,
+                                     .features = config.hidden_size,
+                                     .init = embedding_init(config),
+                                     .tied = tied,
+                                     .smoothing = label_smoothing(config)})),
       matrix_size_(static_cast<double>(config.vocab_size * config.hidden_size)) {
   if (config.norm_position == NormPosition::kPre) norm_ = builder.norm(norm_spec(config, norm));
 }

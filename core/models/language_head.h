@@ -9,7 +9,7 @@ namespace trireme {
 /// its loss: {x, ...} -> {scaled loss}. What enters beside x is not read.
 ///
 /// Names: NORM, head; the head has no matrix of its own where it is tied.
-class LanguageHead final : public Block {
+class LanguageHead final : public Head {
  public:
   /// `norm`: the name of the last norm. `tied`: the embedding whose matrix the head shares, or null.
   LanguageHead(const ModelConfig& config, const std::string& norm, nn::VocabularyEmbedding* tied,
@@ -19,8 +19,7 @@ class LanguageHead final : public Block {
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
   double products_per_token(int64_t) const override { return matrix_size_; }
-  BlockKind kind() const override { return BlockKind::kHead; }
-  Tensor logits(Context& context, const Tensor& x);
+  Tensor logits(Context& context, const Tensor& x) override;
 
  private:
   Variable normalized(Context& context, const Variable& x);

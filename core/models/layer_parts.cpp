@@ -13,20 +13,6 @@ double product(int64_t a, int64_t b) {
   return static_cast<double>(a) * static_cast<double>(b);
 }
 
-Variable feed_forward_activation(Context& context, FeedForwardActivation kind, const Variable& x) {
-  switch (kind) {
-    case FeedForwardActivation::kSwiglu:
-      return swiglu(context, x);
-    case FeedForwardActivation::kGelu:
-      return activation(context, ops::Activation::kGeluErf, x);
-    case FeedForwardActivation::kRelu:
-      return activation(context, ops::Activation::kRelu, x);
-    case FeedForwardActivation::kGeluTanh:
-      break;
-  }
-  return activation(context, ops::Activation::kGeluTanh, x);
-}
-
 /// Sizes of heads, side by side.
 struct HeadWidths {
   explicit HeadWidths(const ModelConfig& config)
@@ -206,6 +192,20 @@ std::unique_ptr<LayerPart> make_feed_forward(const ModelConfig& config, const La
   return std::make_unique<FeedForwardPart>(config, place, builder);
 }
 
+Variable feed_forward_activation(Context& context, FeedForwardActivation kind, const Variable& x) {
+  switch (kind) {
+    case FeedForwardActivation::kSwiglu:
+      return swiglu(context, x);
+    case FeedForwardActivation::kGelu:
+      return activation(context, ops::Activation::kGeluErf, x);
+    case FeedForwardActivation::kRelu:
+      return activation(context, ops::Activation::kRelu, x);
+    case FeedForwardActivation::kGeluTanh:
+      break;
+  }
+  return activation(context, ops::Activation::kGeluTanh, x);
+}
+
 nn::NormSpec norm_spec(const ModelConfig& config, const std::string& name) {
   const bool layer_norm = config.normalization == Normalization::kLayerNorm;
   return {.name = name,
@@ -237,6 +237,10 @@ InitRule residual_init(const ModelConfig& config) {
 InitRule embedding_init(const ModelConfig& config) {
   return config.init_method == InitMethod::kXavierUniform ? nn::normal(config.init_method_std)
                                                           : matrix_init(config);
+}
+
+ops::LabelSmoothing label_smoothing(const ModelConfig& config) {
+  return {config.label_smoothing_form, config.label_smoothing};
 }
 
 }  // namespace trireme

@@ -37,11 +37,14 @@ std::unique_ptr<LayerPart> make_cross_attention(const ModelConfig& config, const
 std::unique_ptr<LayerPart> make_feed_forward(const ModelConfig& config, const LayerPlace& place,
                                              nn::LayerBuilder& builder);
 
+Variable feed_forward_activation(Context& context, FeedForwardActivation kind, const Variable& x);
+
 /// What a norm of the model's width named `name` is.
 nn::NormSpec norm_spec(const ModelConfig& config, const std::string& name);
 /// How matrices begin; of what ends in a residual sum.
 InitRule matrix_init(const ModelConfig& config);
 InitRule residual_init(const ModelConfig& config);
 InitRule embedding_init(const ModelConfig& config);
+ops::LabelSmoothing label_smoothing(const ModelConfig& config);
 
 }  // namespace trireme

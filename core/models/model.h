@@ -25,6 +25,14 @@ class Block : public nn::Module {
   virtual BlockKind kind() const = 0;
 };
 
+/// The last block: {x, ...} -> {scaled loss}.
+class Head : public Block {
+ public:
+  BlockKind kind() const override { return BlockKind::kHead; }
+  /// Of every row of x over the vocabulary, in the compute type; no graph.
+  virtual Tensor logits(Context& context, const Tensor& x) = 0;
+};
+
 /// A model family, as one rank would write it.
 class Model {
  public:

@@ -36,6 +36,11 @@ void ModelConfig::fields(FieldVisitor& visitor) {
                                                      {"gelu", FeedForwardActivation::kGelu},
                                                      {"relu", FeedForwardActivation::kRelu},
                                                      {"swiglu", FeedForwardActivation::kSwiglu}};
+  using SmoothingNames = std::pair<const char*, ops::SmoothingForm>;
+  static constexpr SmoothingNames kSmoothings[] = {
+      {"uniform", ops::SmoothingForm::kUniform},
+      {"others", ops::SmoothingForm::kOthers},
+      {"others-normalized", ops::SmoothingForm::kOthersNormalized}};
   using NormPositionNames = std::pair<const char*, NormPosition>;
   using FormNames = std::pair<const char*, ops::SinusoidForm>;
   using InitNames = std::pair<const char*, InitMethod>;
@@ -75,6 +80,9 @@ void ModelConfig::fields(FieldVisitor& visitor) {
       source_vocab_size);
   visitor.visit({"max_position_embeddings", "Longest sequence; 0: data.seq_length.", "tokens", 0, 1 << 24},
                 max_position_embeddings);
+  visitor.visit(
+      {"num_token_types", "Token types (segments) with an embedding of their own; 0: none.", "", 0, 1024},
+      num_token_types);
   visitor.visit_choice({"position_embedding_type", "How the model knows positions."}, position_embedding_type,
                        std::span<const PositionNames>(kPositions));
   visitor.visit_choice(
@@ -107,6 +115,17 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visitor.visit({"untie_embeddings_and_output_weights",
                  "A head with a matrix of its own instead of the token embedding's."},
                 untie_embeddings_and_output_weights);
+  visitor.visit({"next_sentence_head", "BERT's second task: does sentence B follow sentence A?"},
+                next_sentence_head);
+  visitor.visit({"num_classes", "Classes of a classifier in place of BERT's heads; 0: none.", "", 0, 1 << 20},
+                num_classes);
+  visitor.visit({"label_smoothing", "Share of each target that is spread over the vocabulary, in training.",
+                 "probability", 0.0, 0.999},
+                label_smoothing);
+  visitor.visit_choice({"label_smoothing_form",
+                        "uniform: over all tokens, the target too (PyTorch); others: over all but the target "
+                        "(fairseq); others-normalized: so, less its entropy (Tensor2Tensor)."},
+                       label_smoothing_form, std::span<const SmoothingNames>(kSmoothings));
   visitor.visit(
       {"hidden_dropout", "Dropout on embeddings and before each residual sum.", "probability", 0.0, 0.999},
       hidden_dropout);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/base/fields.h"
+#include "core/ops/cross_entropy.h"
 #include "core/ops/sinusoid.h"
 
 namespace trireme {
@@ -26,6 +27,7 @@ struct ModelConfig {
   int64_t vocab_size = 0;               ///< 0: the tokenizer's
   int64_t source_vocab_size = 0;        ///< of an encoder-decoder; 0: vocab_size
   int64_t max_position_embeddings = 0;  ///< 0: data.seq_length
+  int64_t num_token_types = 0;          ///< segments that have an embedding
   PositionEmbedding position_embedding_type = PositionEmbedding::kLearnedAbsolute;
   ops::SinusoidForm sinusoidal_form = ops::SinusoidForm::kInterleaved;
   double rotary_base = 10000.0;
@@ -40,6 +42,10 @@ struct ModelConfig {
   bool add_bias_linear = true;
   bool add_norm_bias = true;
   bool untie_embeddings_and_output_weights = false;
+  bool next_sentence_head = false;
+  int64_t num_classes = 0;  ///< of a classifier; 0: a language model
+  double label_smoothing = 0.0;
+  ops::SmoothingForm label_smoothing_form = ops::SmoothingForm::kUniform;
   double hidden_dropout = 0.0;
   double attention_dropout = 0.0;
   InitMethod init_method = InitMethod::kNormal;

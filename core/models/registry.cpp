@@ -7,11 +7,12 @@
 namespace trireme {
 
 // One line a family; each is made by the file of its name.
+Family bert_family();
 Family gpt_family();
 Family transformer_family();
 
 std::span<const Family> families() {
-  static const Family table[] = {gpt_family(), transformer_family()};
+  static const Family table[] = {gpt_family(), bert_family(), transformer_family()};
   return table;
 }
 
@@ -24,15 +25,27 @@ const Family& family_named(const std::string& name) {
   throw ConfigError(fmt::format("model.family: given {}, expected one of {}", name, known));
 }
 
+namespace {
+
+void refuse(const ModelConfig& config, const char* key, const char* owner, std::vector<std::string>& errors) {
+  errors.push_back(fmt::format("model.{}: given a value, expected none with model.family {}: it is of {}",
+                               key, config.family, owner));
+}
+
+}  // namespace
+
 void refuse_encoder(const ModelConfig& config, std::vector<std::string>& errors) {
-  const auto refuse = [&](const char* key) {
-    errors.push_back(
-        fmt::format("model.{}: given a value, expected none with model.family {}: it is of encoder-decoders",
-                    key, config.family));
-  };
-  if (config.encoder_num_layers != 0) refuse("encoder_num_layers");
-  if (config.source_vocab_size != 0) refuse("source_vocab_size");
-  if (!config.share_source_embedding) refuse("share_source_embedding");
+  constexpr const char* kOwner = "encoder-decoders";
+  if (config.encoder_num_layers != 0) refuse(config, "encoder_num_layers", kOwner, errors);
+  if (config.source_vocab_size != 0) refuse(config, "source_vocab_size", kOwner, errors);
+  if (!config.share_source_embedding) refuse(config, "share_source_embedding", kOwner, errors);
+}
+
+void refuse_bert(const ModelConfig& config, std::vector<std::string>& errors) {
+  constexpr const char* kOwner = "bert";
+  if (config.num_token_types != 0) refuse(config, "num_token_types", kOwner, errors);
+  if (config.next_sentence_head) refuse(config, "next_sentence_head", kOwner, errors);
+  if (config.num_classes != 0) refuse(config, "num_classes", kOwner, errors);
 }
 
 std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder) {

@@ -26,8 +26,9 @@ std::span<const Family> families();
 /// Throws ConfigError naming those that are there.
 const Family& family_named(const std::string& name);
 
-/// For `check` of a family that has no encoder beside its decoder.
+/// For `check` of families that have no encoder beside their decoder, or nothing of BERT's.
 void refuse_encoder(const ModelConfig& config, std::vector<std::string>& errors);
+void refuse_bert(const ModelConfig& config, std::vector<std::string>& errors);
 
 /// The model of a resolved config. Parameters have shapes and no memory.
 std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder);

@@ -2,6 +2,7 @@
 
 #include "core/models/block_model.h"
 #include "core/models/embedding_block.h"
+#include "core/models/language_head.h"
 #include "core/models/registry.h"
 #include "core/models/transformer_layer.h"
 
@@ -111,6 +112,7 @@ ModelConfig defaults() {
 }
 
 void check(ModelConfig& config, std::vector<std::string>& errors) {
+  refuse_bert(config, errors);
   if (config.encoder_num_layers == 0) config.encoder_num_layers = config.num_layers;
   if (config.source_vocab_size == 0) config.source_vocab_size = config.vocab_size;
   if (config.share_source_embedding && config.source_vocab_size != config.vocab_size)

@@ -9,7 +9,7 @@ namespace trireme {
 LossSum& LossSum::operator+=(const LossSum& other) {
   sum += other.sum;
   count += other.count;
-  correct += other.correct;
+  right += other.right;
   return *this;
 }
 

@@ -14,7 +14,7 @@ class KeyValueCache;  // core/nn/key_value_cache.h
 struct LossSum {
   double sum = 0;
   int64_t count = 0;
-  int64_t correct = 0;
+  int64_t right = 0;
 
   LossSum& operator+=(const LossSum& other);
 };

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/nn/layers.h"
+#include "core/ops/cross_entropy.h"
 #include "core/ops/rotary.h"
 #include "core/ops/sinusoid.h"
 
@@ -77,12 +78,31 @@ struct AttentionSpec {
   double dropout = 0;
 };
 
+/// A projection that every rank has whole.
+struct LinearSpec {
+  std::string name;
+  int64_t in_features = 0;
+  int64_t out_features = 0;
+  InitRule init = {};
+  /// Of the residual stream's rows, [B*T, D] or this rank's shard of them; else of a row a sample, [B, D].
+  bool on_stream = false;
+};
+
+struct SampleLossSpec {
+  std::string name;
+  int64_t num_classes = 0;
+  int64_t features = 0;
+  InitRule init = {};
+};
+
 struct VocabularyLossSpec {
   std::string name;
   int64_t vocab_size = 0;
   int64_t features = 0;
   InitRule init = {};
   VocabularyEmbedding* tied = nullptr;  ///< shares its matrix; it must outlive the loss
+  bool bias = false;
+  ops::LabelSmoothing smoothing = {};  ///< in training
 };
 
 /// Makes layers by intent, so that a model is written once, as one rank would write it. Names are full
@@ -103,6 +123,9 @@ class LayerBuilder {
   virtual std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) = 0;
   virtual std::unique_ptr<CrossAttention> cross_attention(const AttentionSpec& spec) = 0;
   virtual std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) = 0;
+  virtual std::unique_ptr<Linear> linear(const LinearSpec& spec) = 0;
+  virtual std::unique_ptr<FirstRows> first_rows() = 0;
+  virtual std::unique_ptr<SampleLoss> sample_loss(const SampleLossSpec& spec) = 0;
   /// Into how many row shards of equal length the residual stream is divided (sequence parallelism); 1:
   /// every rank has all rows.
   virtual int64_t residual_shards() const = 0;

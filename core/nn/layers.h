@@ -74,10 +74,25 @@ class CrossAttention : public Module {
                            const Variable& key_value) = 0;
 };
 
+/// The first row of every sample of the residual stream: [B*T, D] -> [B, D], whole on every rank.
+class FirstRows : public Module {
+ public:
+  virtual Variable forward(Context& context, const ForwardPass& pass, const Variable& x) = 0;
+};
+
+/// Projection of a row a sample onto classes, and cross-entropy against batch.labels.
+class SampleLoss : public Module {
+ public:
+  /// As VocabularyLoss::loss, of LossTerm::kSamples.
+  virtual Variable loss(Context& context, ForwardPass& pass, const Variable& rows) = 0;
+  /// [B, classes] in the compute type; no graph.
+  virtual Tensor logits(Context& context, const Tensor& rows) = 0;
+};
+
 /// Projection onto the vocabulary and cross-entropy against batch.targets.
 class VocabularyLoss : public Module {
  public:
-  /// pass.loss_scale * sum of the losses, shape [1]; sum and count are put into the pass.
+  /// pass.loss_scale * sum of the losses, shape [1]; sums and counts are put into the pass.
   virtual Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) = 0;
   /// [rows, V] in the compute type; no graph.
   virtual Tensor logits(Context& context, const Tensor& hidden) = 0;

@@ -3,6 +3,7 @@
 #include "core/autograd/functions/dropout.h"
 #include "core/autograd/functions/embedding.h"
 #include "core/autograd/functions/linear_cross_entropy.h"
+#include "core/autograd/functions/rows.h"
 #include "core/autograd/functions/scale.h"
 #include "core/nn/parameters.h"
 #include "core/nn/plain_attention.h"
@@ -166,33 +167,74 @@ class PlainResidualAdd final : public ResidualAdd {
 
 class PlainVocabularyLoss final : public VocabularyLoss {
  public:
-  explicit PlainVocabularyLoss(const VocabularyLossSpec& spec) : tied_(spec.tied) {
+  explicit PlainVocabularyLoss(const VocabularyLossSpec& spec)
+      : tied_(spec.tied), smoothing_(spec.smoothing) {
     if (tied_ == nullptr)
       own_ = whole_parameter(spec.name + ".weight", {spec.vocab_size, spec.features}, spec.init, true);
+    if (spec.bias) bias_ = whole_parameter(spec.name + ".bias", {spec.vocab_size}, zeros(), false);
   }
   void collect(std::vector<Parameter*>& parameters) override {
     if (own_) parameters.push_back(&*own_);
+    if (bias_) parameters.push_back(&*bias_);
   }
   void collect_shared(std::vector<Parameter*>& parameters) override {
     if (tied_ != nullptr) parameters.push_back(&tied_->weight());
   }
   Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
+    TokenLossOptions options{.bias = bias()};
+    if (context.training) options.smoothing = smoothing_;
     TokenLoss loss = linear_cross_entropy(context, hidden, weight(), pass.batch.targets,
-                                          pass.loss_scale[LossTerm::kTokens]);
-    pass.losses[LossTerm::kTokens] = {loss.sum, loss.count, 0};
+                                          pass.loss_scale[LossTerm::kTokens], options);
+    pass.losses[LossTerm::kTokens] = {loss.sum, loss.count, loss.right};
     return std::move(loss.scaled);
   }
   Tensor logits(Context& context, const Tensor& hidden) override {
     Tensor logits = context.activation({hidden.rows(), weight().shape[0]}, hidden.dtype());
-    ops::gemm(context, hidden, weight().value, logits, {.transpose_b = true});
+    ops::gemm(context, hidden, weight().value, logits,
+              {.transpose_b = true, .bias = bias_ ? &bias_->value : nullptr});
     return logits;
   }
 
  private:
   Parameter& weight() { return tied_ != nullptr ? tied_->weight() : *own_; }
+  Parameter* bias() { return bias_ ? &*bias_ : nullptr; }
 
   VocabularyEmbedding* tied_;
-  std::optional<Parameter> own_;
+  ops::LabelSmoothing smoothing_;
+  std::optional<Parameter> own_, bias_;
+};
+
+class PlainFirstRows final : public FirstRows {
+ public:
+  void collect(std::vector<Parameter*>&) override {}
+  Variable forward(Context& context, const ForwardPass& pass, const Variable& x) override {
+    return every_nth_row(context, x, pass.batch.length());
+  }
+};
+
+class PlainSampleLoss final : public SampleLoss {
+ public:
+  explicit PlainSampleLoss(const SampleLossSpec& spec)
+      : weight_(whole_parameter(spec.name + ".weight", {spec.num_classes, spec.features}, spec.init, true)),
+        bias_(whole_parameter(spec.name + ".bias", {spec.num_classes}, zeros(), false)) {}
+  void collect(std::vector<Parameter*>& parameters) override {
+    parameters.push_back(&weight_);
+    parameters.push_back(&bias_);
+  }
+  Variable loss(Context& context, ForwardPass& pass, const Variable& rows) override {
+    TokenLoss loss = linear_cross_entropy(context, rows, weight_, pass.batch.labels,
+                                          pass.loss_scale[LossTerm::kSamples], {.bias = &bias_});
+    pass.losses[LossTerm::kSamples] = {loss.sum, loss.count, loss.right};
+    return std::move(loss.scaled);
+  }
+  Tensor logits(Context& context, const Tensor& rows) override {
+    Tensor logits = context.activation({rows.rows(), weight_.shape[0]}, rows.dtype());
+    ops::gemm(context, rows, weight_.value, logits, {.transpose_b = true, .bias = &bias_.value});
+    return logits;
+  }
+
+ private:
+  Parameter weight_, bias_;
 };
 
 }  // namespace
@@ -207,6 +249,22 @@ std::unique_ptr<Linear> PlainLayerBuilder::row_linear(const RowLinearSpec& spec)
                                                         .in_features = spec.in_features,
                                                         .bias = spec.bias,
                                                         .init = spec.init});
+}
+
+std::unique_ptr<Linear> PlainLayerBuilder::linear(const LinearSpec& spec) {
+  return std::make_unique<PlainLinear>(ColumnLinearSpec{.name = spec.name,
+                                                        .outputs = {{spec.name, spec.out_features}},
+                                                        .in_features = spec.in_features,
+                                                        .bias = true,
+                                                        .init = spec.init});
+}
+
+std::unique_ptr<FirstRows> PlainLayerBuilder::first_rows() {
+  return std::make_unique<PlainFirstRows>();
+}
+
+std::unique_ptr<SampleLoss> PlainLayerBuilder::sample_loss(const SampleLossSpec& spec) {
+  return std::make_unique<PlainSampleLoss>(spec);
 }
 
 std::unique_ptr<VocabularyEmbedding> PlainLayerBuilder::vocabulary_embedding(const EmbeddingSpec& spec) {

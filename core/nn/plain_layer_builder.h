@@ -21,6 +21,9 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) override;
   std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) override;
   std::unique_ptr<CrossAttention> cross_attention(const AttentionSpec& spec) override;
+  std::unique_ptr<Linear> linear(const LinearSpec& spec) override;
+  std::unique_ptr<FirstRows> first_rows() override;
+  std::unique_ptr<SampleLoss> sample_loss(const SampleLossSpec& spec) override;
   std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) override;
   int64_t residual_shards() const override { return shard_.count; }
 

@@ -25,7 +25,7 @@ EvaluationResult evaluate(Context& context, PipelineEngine& engine, Mesh& mesh, 
   for (const LossSum& loss : share) {
     *total++ = loss.sum;
     *total++ = static_cast<double>(loss.count);
-    *total++ = static_cast<double>(loss.correct);
+    *total++ = static_cast<double>(loss.right);
   }
   mesh.world().all_reduce(totals, ReduceOp::kSum);
   total = totals.data<double>();

@@ -28,6 +28,7 @@ class RowExchange {
   /// `group` must outlive it.
   RowExchange(Communicator& group, bool sharded) : group_(group), sharded_(sharded && group.size() > 1) {}
 
+  Communicator& group() { return group_; }
   int rank() const { return group_.rank(); }
   int size() const { return group_.size(); }
   /// The rows of the residual stream on this rank.

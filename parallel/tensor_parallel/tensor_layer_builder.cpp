@@ -1,11 +1,13 @@
 #include "parallel/tensor_parallel/tensor_layer_builder.h"
 
 #include "core/autograd/functions/embedding.h"
+#include "core/autograd/functions/rows.h"
 #include "core/base/error.h"
 #include "core/nn/parameters.h"
 #include "core/nn/plain_attention.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/gemm.h"
+#include "parallel/functions/shared_first_rows.h"
 #include "parallel/functions/sum_rows.h"
 #include "parallel/tensor_parallel/linear_functions.h"
 #include "parallel/tensor_parallel/split.h"
@@ -114,19 +116,27 @@ class TensorVocabularyEmbedding final : public nn::VocabularyEmbedding {
 class TensorVocabularyLoss final : public nn::VocabularyLoss {
  public:
   TensorVocabularyLoss(const nn::VocabularyLossSpec& spec, RowExchange& exchange)
-      : exchange_(exchange), tied_(spec.tied), vocab_size_(spec.vocab_size) {
+      : exchange_(exchange), tied_(spec.tied), vocab_size_(spec.vocab_size), smoothing_(spec.smoothing) {
     if (tied_ == nullptr) own_.emplace(spec.name, spec.vocab_size, spec.features, spec.init, exchange);
+    if (!spec.bias) return;
+    const Part part = even_part(spec.name, spec.vocab_size, exchange.rank(), exchange.size());
+    bias_ = split_parameter(spec.name + ".bias", {{spec.name + ".bias", {spec.vocab_size}, part}}, 0,
+                            nn::zeros(), false);
   }
   void collect(std::vector<Parameter*>& parameters) override {
     if (own_) parameters.push_back(&own_->weight);
+    if (bias_) parameters.push_back(&*bias_);
   }
   void collect_shared(std::vector<Parameter*>& parameters) override {
     if (tied_ != nullptr) parameters.push_back(&tied_->weight());
   }
   Variable loss(Context& context, ForwardPass& pass, const Variable& hidden) override {
-    TokenLoss loss = vocabulary_cross_entropy(context, exchange_, hidden, weight(), begin(), vocab_size_,
-                                              pass.batch.targets, pass.loss_scale[LossTerm::kTokens]);
-    pass.losses[LossTerm::kTokens] = {loss.sum, loss.count, 0};
+    TokenLossOptions options{.bias = bias_ ? &*bias_ : nullptr};
+    if (context.training) options.smoothing = smoothing_;
+    TokenLoss loss =
+        vocabulary_cross_entropy(context, exchange_, hidden, weight(), begin(), vocab_size_,
+                                 pass.batch.targets, pass.loss_scale[LossTerm::kTokens], options);
+    pass.losses[LossTerm::kTokens] = {loss.sum, loss.count, loss.right};
     return std::move(loss.scaled);
   }
   /// Zeros beside this rank's columns, added up.
@@ -136,7 +146,8 @@ class TensorVocabularyLoss final : public nn::VocabularyLoss {
     Tensor term = exchange_.term(context, hidden.rows(), vocab_size_, hidden.dtype());
     ops::fill(context, term, 0.0);
     Tensor columns = term.slice(-1, begin(), weight().shape[0]);
-    ops::gemm(context, hidden, weight().value, columns, {.transpose_b = true});
+    ops::gemm(context, hidden, weight().value, columns,
+              {.transpose_b = true, .bias = bias_ ? &bias_->value : nullptr});
     return exchange_.sum(context, term, hidden.dtype());
   }
 
@@ -147,7 +158,26 @@ class TensorVocabularyLoss final : public nn::VocabularyLoss {
   RowExchange& exchange_;
   nn::VocabularyEmbedding* tied_;
   int64_t vocab_size_;
+  ops::LabelSmoothing smoothing_;
   std::optional<VocabularyShard> own_;
+  std::optional<Parameter> bias_;
+};
+
+/// With row shards, each rank's first rows beside zeros, added up.
+class TensorFirstRows final : public nn::FirstRows {
+ public:
+  explicit TensorFirstRows(Communicator& group, const nn::RowShard& shard)
+      : exchange_(group, false), shard_(shard) {}
+  void collect(std::vector<Parameter*>&) override {}
+  Variable forward(Context& context, const ForwardPass& pass, const Variable& x) override {
+    const int64_t length = pass.batch.length();
+    if (shard_.count == 1) return every_nth_row(context, x, length);
+    return shared_first_rows(context, exchange_, x, shard_, length);
+  }
+
+ private:
+  RowExchange exchange_;
+  nn::RowShard shard_;
 };
 
 /// The layer with every parameter replicated on the tensor axis.
@@ -170,6 +200,18 @@ std::unique_ptr<nn::Linear> TensorLayerBuilder::column_linear(const nn::ColumnLi
 
 std::unique_ptr<nn::Linear> TensorLayerBuilder::row_linear(const nn::RowLinearSpec& spec) {
   return std::make_unique<TensorRowLinear>(spec, exchange_);
+}
+
+std::unique_ptr<nn::Linear> TensorLayerBuilder::linear(const nn::LinearSpec& spec) {
+  return replicated(plain_.linear(spec), spec.on_stream ? exchange_.shard() : nn::RowShard());
+}
+
+std::unique_ptr<nn::FirstRows> TensorLayerBuilder::first_rows() {
+  return std::make_unique<TensorFirstRows>(exchange_.group(), exchange_.shard());
+}
+
+std::unique_ptr<nn::SampleLoss> TensorLayerBuilder::sample_loss(const nn::SampleLossSpec& spec) {
+  return replicated(plain_.sample_loss(spec), nn::RowShard());
 }
 
 std::unique_ptr<nn::VocabularyEmbedding> TensorLayerBuilder::vocabulary_embedding(

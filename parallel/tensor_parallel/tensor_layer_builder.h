@@ -29,6 +29,9 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
   std::unique_ptr<nn::ResidualAdd> residual_add(const nn::DropoutSpec& dropout) override;
   std::unique_ptr<nn::SelfAttention> self_attention(const nn::AttentionSpec& spec) override;
   std::unique_ptr<nn::CrossAttention> cross_attention(const nn::AttentionSpec& spec) override;
+  std::unique_ptr<nn::Linear> linear(const nn::LinearSpec& spec) override;
+  std::unique_ptr<nn::FirstRows> first_rows() override;
+  std::unique_ptr<nn::SampleLoss> sample_loss(const nn::SampleLossSpec& spec) override;
   std::unique_ptr<nn::VocabularyLoss> vocabulary_loss(const nn::VocabularyLossSpec& spec) override;
   int64_t residual_shards() const override { return exchange_.shard().count; }
 

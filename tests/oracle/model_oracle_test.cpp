@@ -61,6 +61,19 @@ ModelConfig marian() {
   return config;
 }
 
+ModelConfig bert() {
+  ModelConfig config = family_named("bert").defaults();
+  config.num_layers = 2;
+  config.hidden_size = 24;
+  config.ffn_hidden_size = 36;
+  config.num_attention_heads = 4;
+  config.vocab_size = 37;
+  config.max_position_embeddings = 16;
+  config.hidden_dropout = config.attention_dropout = 0;
+  config.resolve(0, 9);
+  return config;
+}
+
 ModelConfig torch_transformer() {
   ModelConfig config = small_transformer();
   config.encoder_num_layers = 3;
@@ -126,10 +139,17 @@ class Oracle {
       batch.source_positions = positions_of(batch.source_tokens);
       batch.source_lengths = of_step("source_lengths");
     }
-    for (int64_t i = 0; i < batch.targets.num_elements(); ++i)
-      batch.num_targets[LossTerm::kTokens] += batch.targets.data<int32_t>()[i] >= 0 ? 1 : 0;
+    if (file_.entries().contains("segments")) batch.segments = of_step("segments");
+    if (file_.entries().contains("labels")) batch.labels = of_step("labels");
+    batch.num_targets = {count(batch.targets), count(batch.labels)};
     batch.sample_ids = context_.zeros({batch.num_samples()}, DType::kInt64, MemoryCategory::kWorkspace);
     return batch;
+  }
+
+  static int64_t count(const Tensor& targets) {
+    if (!targets.defined()) return 0;
+    const int32_t* target = targets.data<int32_t>();
+    return std::count_if(target, target + targets.num_elements(), [](int32_t one) { return one >= 0; });
   }
 
   Tensor positions_of(const Tensor& tokens) {
@@ -148,9 +168,10 @@ class Oracle {
   /// One training step; gives the mean loss and the gradient norm.
   std::pair<double, double> step(int64_t index) {
     const Batch micro_batch = batch(index);
-    ForwardPass pass{
-        .batch = micro_batch,
-        .loss_scale = {1.0 / static_cast<double>(micro_batch.num_targets[LossTerm::kTokens]), 1.0}};
+    ForwardPass pass{.batch = micro_batch};
+    for (size_t term = 0; term < kNumLossTerms; ++term)
+      pass.loss_scale.at(term) =
+          1.0 / static_cast<double>(std::max<int64_t>(1, micro_batch.num_targets.at(term)));
     tiny_.store->begin_accumulation();
     const Variable loss = tiny_.model->loss(context_, pass);
     Tensor one = context_.workspace({1}, loss.value().dtype());
@@ -158,11 +179,14 @@ class Oracle {
     backward(context_, {{loss, one}});
     tiny_.store->finish_accumulation(context_);
     const double norm = std::sqrt(ops::sum_of_squares(context_, tiny_.store->gradients()));
-    EXPECT_EQ(pass.losses[LossTerm::kTokens].count, micro_batch.num_targets[LossTerm::kTokens]);
-    EXPECT_NEAR(element(loss.value(), 0),
-                pass.losses[LossTerm::kTokens].sum * pass.loss_scale[LossTerm::kTokens], 1e-6);
+    double mean = 0;
+    for (size_t term = 0; term < kNumLossTerms; ++term) {
+      EXPECT_EQ(pass.losses.at(term).count, micro_batch.num_targets.at(term));
+      mean += pass.losses.at(term).sum * pass.loss_scale.at(term);
+    }
+    EXPECT_NEAR(element(loss.value(), 0), mean, 1e-6);
     optimizer_->step(context_, *tiny_.store, 1e-2, index + 1, clip_factor(norm, 1.0));
-    return {pass.losses[LossTerm::kTokens].sum * pass.loss_scale[LossTerm::kTokens], norm};
+    return {mean, norm};
   }
 
   /// The largest error of a logical tensor: max|a-b| / max(max|b|, 1e-3 x the model's largest max|b|).
@@ -245,6 +269,14 @@ TEST(ModelOracle, MarianInFp64AgreesWithHuggingFaceAndTorch) {
 
 TEST(ModelOracle, MarianInFp32AgreesWithHuggingFaceAndTorch) {
   expect_agreement("marian", marian(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(ModelOracle, BertInFp64AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("bert", bert(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+}
+
+TEST(ModelOracle, BertInFp32AgreesWithHuggingFaceAndTorch) {
+  expect_agreement("bert", bert(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
 }
 
 TEST(ModelOracle, PreNormTransformerInFp64AgreesWithTorch) {

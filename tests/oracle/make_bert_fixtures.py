@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Makes bert.safetensors: Hugging Face's BertForPreTraining, for model_oracle_test.cpp.
+
+    python tests/oracle/make_bert_fixtures.py        (torch, transformers, safetensors; versions are recorded in the file)
+
+Masked-language-model and next-sentence loss over padded samples of two segments; the padding holds tokens that must not matter.
+What is recorded: see fixture.py. The folder bert holds the initial weights as save_pretrained() writes them.
+"""
+import torch
+import torch.nn.functional as F
+import transformers
+
+import fixture
+from fixture import BATCH, HERE, LENGTH, STEPS, VOCAB
+
+WIDTH, HEADS, FFN = 24, 4, 36
+
+
+def names_of(tensors):
+    fixed = {"bert.embeddings.word_embeddings": "embedding.word", "bert.embeddings.position_embeddings": "embedding.position",
+             "bert.embeddings.token_type_embeddings": "embedding.segment", "bert.embeddings.LayerNorm": "embedding.norm",
+             "bert.pooler.dense": "pooler", "cls.predictions.transform.dense": "head.transform",
+             "cls.predictions.transform.LayerNorm": "head.norm", "cls.predictions": "head", "cls.predictions.decoder": "head",
+             "cls.seq_relationship": "next_sentence"}
+    modules = {"attention.self.query": "attention.query", "attention.self.key": "attention.key", "attention.self.value": "attention.value",
+               "attention.output.dense": "attention.output", "attention.output.LayerNorm": "attention_norm",
+               "intermediate.dense": "mlp.up", "output.dense": "mlp.down", "output.LayerNorm": "mlp_norm"}
+    result = {}
+    for name, tensor in tensors.items():
+        module, kind = name.rsplit(".", 1)
+        if module in fixed:
+            result[f"{fixed[module]}.{kind}"] = tensor
+        else:
+            parts = module.split(".")  # bert.encoder.layer.N.MODULE
+            result[f"layers.{parts[3]}.{modules['.'.join(parts[4:])]}.{kind}"] = tensor
+    return result
+
+
+torch.manual_seed(23)
+generator = torch.Generator().manual_seed(23)
+model = transformers.BertForPreTraining(transformers.BertConfig(
+    vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=HEADS, intermediate_size=FFN,
+    max_position_embeddings=16, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, attn_implementation="eager"))
+fixture.draw_weights(model, generator)
+model.tie_weights()
+model.save_pretrained(HERE / "bert")
+model.eval().double()
+
+draw = lambda high, *shape: torch.randint(0, high, shape, generator=generator)
+tokens, answers = draw(VOCAB, STEPS, BATCH, LENGTH), draw(VOCAB, STEPS, BATCH, LENGTH)
+lengths = torch.tensor([LENGTH, 4, 7]).expand(STEPS, BATCH).contiguous()
+segments = (torch.arange(LENGTH)[None, None, :] >= lengths[:, :, None] // 2).long().contiguous()
+inside = torch.arange(LENGTH)[None, None, :] < lengths[:, :, None]
+targets = torch.where(inside & (draw(3, STEPS, BATCH, LENGTH) == 0), answers, torch.tensor(-1))
+targets[:, 0, 1] = answers[:, 0, 1]  # at least one
+labels = draw(2, STEPS, BATCH)
+labels[:, 1] = -1  # counts nothing
+
+
+def outputs_of(step):
+    mask = inside[step].long()
+    return model(input_ids=tokens[step], attention_mask=mask, token_type_ids=segments[step])
+
+
+def loss_of(step):
+    outputs = outputs_of(step)
+    masked = F.cross_entropy(outputs.prediction_logits.flatten(0, 1), targets[step].flatten(), ignore_index=-1)
+    return masked + F.cross_entropy(outputs.seq_relationship_logits, labels[step], ignore_index=-1)
+
+
+fixture.record("bert", model, names_of, {"tokens": tokens, "targets": targets, "lengths": lengths, "segments": segments, "labels": labels},
+               lambda step: outputs_of(step).prediction_logits, loss_of, __file__)
