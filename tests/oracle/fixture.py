@@ -18,12 +18,13 @@ def draw_weights(model, generator):
         parameter.data = noise + (1.0 if parameter.dim() == 1 and parameter.data.mean() > 0.5 else 0.0)
 
 
-def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, extra=None):
+def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, extra=None, eps=EPS):
     """model: in float64. inputs: {name: int32 tensor [STEPS, ...]}. logits_of(step), loss_of(step): of the model, the loss a
-    mean. names_of: {their name: tensor} -> {Trireme's name: tensor}."""
+    mean. names_of: {their name: tensor} -> {Trireme's name: tensor}. eps: of Adam; one near the size of small gradients makes an
+    update a smooth function of them, where 1e-8 makes whole steps of what is rounding noise in float32."""
     groups = [dict(params=[p for p in model.parameters() if p.dim() > 1], weight_decay=DECAY),
               dict(params=[p for p in model.parameters() if p.dim() < 2], weight_decay=0.0)]
-    optimizer = torch.optim.AdamW(groups, lr=LR, betas=BETAS, eps=EPS)
+    optimizer = torch.optim.AdamW(groups, lr=LR, betas=BETAS, eps=eps)
     named = lambda pick: names_of({n: pick(p).detach().clone() for n, p in model.named_parameters()})
     out = {key: value.int().contiguous() for key, value in inputs.items()}
     losses, norms = [], []
@@ -44,6 +45,8 @@ def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, ex
             put(f"after_{step + 1}/", named(lambda p: p))
     assert norms[0] > CLIP, "clipping is not tested"
     out["losses"], out["norms"] = torch.tensor(losses, dtype=torch.float64), torch.tensor(norms, dtype=torch.float64)
+    if eps != EPS:
+        extra = dict(extra or {}, adam_eps=eps)
     for key, value in (extra or {}).items():
         out[key] = torch.tensor([value], dtype=torch.float64)
     path = HERE / f"{name}.safetensors"

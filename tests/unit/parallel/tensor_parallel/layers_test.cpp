@@ -159,8 +159,8 @@ TEST_F(TensorLayers, RowsWithPaddingTravelWithIt) {
 TEST_F(TensorLayers, AnEmbeddingOverAnUnevenVocabularyIsExact) {
   const SplitBody body = [](SplitRank& rank) {
     constexpr int64_t kVocabulary = 11;
-    const auto words = rank.builder.vocabulary_embedding({"word", kVocabulary, kWidth, 1.0});
-    const auto places = rank.builder.position_embedding({"position", kLength, kWidth, 1.0});
+    const auto words = rank.builder.vocabulary_embedding({"word", kVocabulary, kWidth, nn::normal(1.0)});
+    const auto places = rank.builder.position_embedding({"position", kLength, kWidth, nn::normal(1.0)});
     std::vector<Parameter*> parameters;
     words->collect(parameters);
     places->collect(parameters);
@@ -252,7 +252,7 @@ TEST_F(TensorLayers, TheLossOverAnUnevenVocabularyNeedsNoLogitsOfOthers) {
   for (const bool graph : {true, false})
     expect_parity([=](SplitRank& rank) {
       constexpr int64_t kVocabulary = 11;
-      const auto head = rank.builder.vocabulary_loss({"head", kVocabulary, kWidth, 0.5, nullptr});
+      const auto head = rank.builder.vocabulary_loss({"head", kVocabulary, kWidth, nn::normal(0.5), nullptr});
       std::vector<Parameter*> parameters;
       head->collect(parameters);
       const auto store = rank.make_store(parameters);
@@ -275,7 +275,7 @@ TEST_F(TensorLayers, TheLossOverAnUnevenVocabularyNeedsNoLogitsOfOthers) {
 TEST_F(TensorLayers, LogitsOfAllRanksComeTogetherWithoutRowShards) {
   expect_parity(
       [](SplitRank& rank) {
-        const auto head = rank.builder.vocabulary_loss({"head", 11, kWidth, 0.5, nullptr});
+        const auto head = rank.builder.vocabulary_loss({"head", 11, kWidth, nn::normal(0.5), nullptr});
         std::vector<Parameter*> parameters;
         head->collect(parameters);
         const auto store = rank.make_store(parameters);
@@ -311,7 +311,7 @@ TEST_F(TensorLayers, WhatCannotBeSplitIsRefusedWithTheArithmetic) {
             "neither 2 / 3 nor 3 / 2 is whole; sizes that work for this model: 1, 2, 4, 6, 12");
   EXPECT_THAT(refusal(3,
                       [](TensorLayerBuilder& builder) {
-                        builder.vocabulary_embedding({"word", 2, 8, 1.0});
+                        builder.vocabulary_embedding({"word", 2, 8, nn::normal(1.0)});
                       }),
               HasSubstr("word: 2 cannot be split over 3 tensor ranks"));
 }
