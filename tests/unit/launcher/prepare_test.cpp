@@ -226,7 +226,7 @@ TEST_F(PrepareTest, RefusesBadInputAndWritesNothing) {
       {{"--input", good, "--vocab-size", "256"}, ExitCode::kUsage, "expected at least 257"},
       {{"--input", good, "--min-frequency", "0"}, ExitCode::kUsage, "--min-frequency"},
       {{"--input", good, "--tokenizer", path("none")}, ExitCode::kBadData, "none: cannot be opened"},
-      {{"--input", good, "--tokenizer", good}, ExitCode::kBadData, "good.txt: not JSON"},
+      {{"--input", good, "--tokenizer", good}, ExitCode::kBadData, "the vocabulary has no [UNK]"},
       {{"--input", good, "--tokenizer", good, "--train-tokenizer", "bpe"}, ExitCode::kUsage, "excludes"},
       {{"--input", good, "--tokenizer", good, "--vocab-size", "300"},
        ExitCode::kUsage,
