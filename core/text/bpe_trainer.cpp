@@ -9,43 +9,26 @@
 #include <unordered_set>
 
 #include "core/base/error.h"
-#include "core/base/hash.h"
-#include "core/base/parallel_tasks.h"
 #include "core/text/byte_symbols.h"
 #include "core/text/pair_counts.h"
 
 namespace trireme {
 namespace {
 
-constexpr size_t kStretch = 1 << 18;
 /// Longer words are counted in pieces: each merge walks through the words that hold the pair, so that one
 /// word of many megabytes would make training take hours.
 constexpr size_t kLongestWord = 4096;
 
-struct WordHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view word) const { return xxh3_64(word); }
-};
-using WordCounts = std::unordered_map<std::string, int64_t, WordHash, std::equal_to<>>;
-
 }  // namespace
 
-struct BpeTrainer::Counts {
-  explicit Counts(const WordSplitter& splitter) : scratch(splitter) {}
-  WordSplitter::Scratch scratch;
+struct BpeTrainer::Scratch {
+  explicit Scratch(const WordSplitter& splitter) : split(splitter) {}
+  WordSplitter::Scratch split;
   std::vector<std::string_view> words;
-  WordCounts counts;
-
-  void count(std::string_view word) {
-    const auto found = counts.find(word);
-    if (found != counts.end())
-      ++found->second;
-    else
-      counts.emplace(word, 1);
-  }
 };
 
-BpeTrainer::BpeTrainer(BpeTrainingOptions options) : options_(std::move(options)) {
+BpeTrainer::BpeTrainer(BpeTrainingOptions options)
+    : options_(std::move(options)), counts_(options_.num_threads) {
   const auto smallest = static_cast<int64_t>(256 + options_.special_tokens.size());
   if (options_.vocab_size < smallest || options_.vocab_size > INT32_MAX)
     throw ConfigError(
@@ -58,33 +41,26 @@ BpeTrainer::BpeTrainer(BpeTrainingOptions options) : options_(std::move(options)
           (j < i && options_.special_tokens[i] == options_.special_tokens[j]))
         throw ConfigError(
             fmt::format("special token '{}' is empty or given twice", options_.special_tokens[i]));
-  for (int i = 0; i < std::max(1, options_.num_threads); ++i)
-    counts_.push_back(std::make_unique<Counts>(splitter_));
+  for (int i = 0; i < counts_.num_threads(); ++i) scratch_.push_back(std::make_unique<Scratch>(splitter_));
 }
 
 BpeTrainer::~BpeTrainer() = default;
 
 void BpeTrainer::add(std::span<const std::string_view> texts) {
-  std::vector<std::string_view> stretches;
-  for (const std::string_view text : texts)
-    for (const std::string_view stretch : cut_between_words(text, kStretch)) stretches.push_back(stretch);
-  run_tasks(static_cast<int64_t>(stretches.size()), static_cast<int>(counts_.size()),
-            [&](int64_t task, int thread) {
-              Counts& mine = *counts_[thread];
-              mine.words.clear();
-              splitter_.split(stretches[task], mine.scratch, mine.words);
-              for (std::string_view word : mine.words) {
-                for (; word.size() > kLongestWord; word.remove_prefix(kLongestWord))
-                  mine.count(word.substr(0, kLongestWord));
-                mine.count(word);
-              }
-            });
+  counts_.add(texts, [&](std::string_view stretch, int thread, auto&& count) {
+    Scratch& mine = *scratch_[thread];
+    mine.words.clear();
+    splitter_.split(stretch, mine.split, mine.words);
+    for (std::string_view word : mine.words) {
+      for (; word.size() > kLongestWord; word.remove_prefix(kLongestWord))
+        count(word.substr(0, kLongestWord));
+      count(word);
+    }
+  });
 }
 
 BpeVocabulary BpeTrainer::train() const {
-  std::unordered_map<std::string_view, int64_t> totals;
-  for (const auto& counts : counts_)
-    for (const auto& [word, count] : counts->counts) totals[word] += count;
+  const auto totals = counts_.totals();
   if (totals.empty()) throw DataError("there is no text to train a tokenizer on");
 
   BpeVocabulary vocabulary;

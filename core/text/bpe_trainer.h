@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/text/byte_level_bpe.h"
+#include "core/text/word_counts.h"
 
 namespace trireme {
 
@@ -34,10 +35,11 @@ class BpeTrainer {
   BpeVocabulary train() const;
 
  private:
-  struct Counts;
+  struct Scratch;
   BpeTrainingOptions options_;
   WordSplitter splitter_;
-  std::vector<std::unique_ptr<Counts>> counts_;  ///< one per thread
+  WordCounts counts_;
+  std::vector<std::unique_ptr<Scratch>> scratch_;  ///< one per thread
 };
 
 }  // namespace trireme
