@@ -322,7 +322,7 @@ TEST(CheckpointLayouts, ChainsOfRandomLayoutsKeepEveryBit) {
   SCOPED_TRACE(seed);
   std::mt19937_64 random(seed);
   const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
-  std::vector<std::string> names(12);
+  std::vector<std::string> names(8);
   std::vector<Layout> chain;
   for (std::string& name : names) {
     Layout layout{.name = "", .tensor = draw(1, 4), .data = draw(1, 3), .pipeline = draw(1, 4)};
