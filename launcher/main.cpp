@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   trireme::add_tokenize(app, action);
   trireme::add_train(app, action);
   trireme::add_evaluate(app, action);
+  trireme::add_bleu(app, action);
   trireme::add_generate(app, action);
   trireme::add_config(app, action);
   trireme::add_verify(app, action);

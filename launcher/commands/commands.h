@@ -19,6 +19,7 @@ void add_train(CLI::App& app, CommandAction& action);
 void add_prepare(CLI::App& app, CommandAction& action);
 void add_tokenize(CLI::App& app, CommandAction& action);
 void add_evaluate(CLI::App& app, CommandAction& action);
+void add_bleu(CLI::App& app, CommandAction& action);
 void add_generate(CLI::App& app, CommandAction& action);
 void add_config(CLI::App& app, CommandAction& action);
 void add_verify(CLI::App& app, CommandAction& action);

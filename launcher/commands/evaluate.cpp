@@ -4,12 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/data/sample_source.h"
+#include "core/metrics/perplexity.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/trained_model.h"
 #include "launcher/commands/world.h"
@@ -58,7 +58,7 @@ ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
     fmt::print("{}\n", nlohmann::ordered_json{{"checkpoint", step},
                                               {"step", read_training_state(step).step},
                                               {"validation_loss", result.loss},
-                                              {"perplexity", std::exp(result.loss)},
+                                              {"perplexity", perplexity(result.loss)},
                                               {"tokens", result.tokens()},
                                               {"seconds", seconds}}
                            .dump());

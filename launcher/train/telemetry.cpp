@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstdio>
 
+#include "core/metrics/perplexity.h"
 #include "launcher/train/console.h"
 
 namespace trireme {
@@ -55,8 +55,8 @@ void Telemetry::evaluation(int64_t step, double validation_loss, int64_t tokens,
   metrics_.write(evaluation_json(step, validation_loss, tokens, seconds));
   if (tensorboard_) tensorboard_->write(step, {{"validation/loss", validation_loss}});
   print_line(fmt::format("step {}  validation loss {:.4f}  perplexity {:.2f}  ({} tokens in {})", step,
-                         validation_loss, std::exp(validation_loss), count_text(static_cast<double>(tokens)),
-                         duration_text(seconds)));
+                         validation_loss, perplexity(validation_loss),
+                         count_text(static_cast<double>(tokens)), duration_text(seconds)));
 }
 
 void Telemetry::save(const SaveReport& report) {
