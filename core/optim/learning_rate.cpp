@@ -4,8 +4,18 @@
 #include <cmath>
 
 namespace trireme {
+namespace {
+
+double noam(const OptimizerConfig& config, int64_t step) {
+  const auto s = static_cast<double>(step), warmup = static_cast<double>(config.lr_warmup_iters);
+  return config.noam_factor / std::sqrt(static_cast<double>(config.noam_model_size)) *
+         std::min(1 / std::sqrt(s), s * std::pow(warmup, -1.5));
+}
+
+}  // namespace
 
 double learning_rate(const OptimizerConfig& config, int64_t train_iters, int64_t step) {
+  if (config.lr_decay_style == LrDecayStyle::kNoam) return noam(config, step);
   const int64_t warmup = config.lr_warmup_iters;
   if (step <= warmup) return config.lr * static_cast<double>(step) / static_cast<double>(warmup);
   const int64_t end = config.lr_decay_iters == 0 ? train_iters : config.lr_decay_iters;
@@ -26,6 +36,7 @@ double learning_rate(const OptimizerConfig& config, int64_t train_iters, int64_t
     case LrDecayStyle::kWsd:
       return config.lr - range * progress(end - config.lr_wsd_decay_iters);
     case LrDecayStyle::kConstant:
+    case LrDecayStyle::kNoam:
       break;
   }
   return config.lr;

@@ -5,8 +5,8 @@
 
 namespace trireme {
 
-enum class OptimizerKind { kAdamW, kSgd };
-enum class LrDecayStyle { kConstant, kLinear, kCosine, kInverseSquareRoot, kWsd };
+enum class OptimizerKind { kAdamW, kAdam, kAdagrad, kRmsProp, kSgd };
+enum class LrDecayStyle { kConstant, kLinear, kCosine, kInverseSquareRoot, kWsd, kNoam };
 
 /// Section `optimizer`.
 struct OptimizerConfig {
@@ -17,12 +17,21 @@ struct OptimizerConfig {
   int64_t lr_warmup_iters = 0;
   int64_t lr_decay_iters = 0;      ///< 0: training.train_iters
   int64_t lr_wsd_decay_iters = 0;  ///< length of WSD's last part
+  double noam_factor = 1.0;
+  int64_t noam_model_size = 0;  ///< 0: model.hidden_size, which plan_run fills in
   double weight_decay = 0.1;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.95;
   double adam_eps = 1e-8;
+  bool adam_bias_correction = true;  ///< false: BERT's Adam
+  double adagrad_eps = 1e-10;
+  double rmsprop_alpha = 0.99;
+  double rmsprop_eps = 1e-8;
+  double rmsprop_momentum = 0.0;
+  bool rmsprop_centered = false;
   double sgd_momentum = 0.9;
   double clip_grad = 1.0;  ///< 0: off
+  double ema_decay = 0.0;  ///< of the moving average of weights; 0: none
 
   void fields(FieldVisitor& visitor);
 };

@@ -46,6 +46,26 @@ BatchPlan plan_batch(RunConfig& config, int64_t num_ranks, ConfigProblems& probl
   return batch;
 }
 
+void check_noam(const OptimizerConfig& optimizer, ConfigProblems& problems) {
+  const OptimizerConfig usual;
+  const bool noam = optimizer.lr_decay_style == LrDecayStyle::kNoam;
+  const auto unset = [&](const char* key, auto given, auto expected) {
+    if (given != expected)
+      problems.add("optimizer.{}: given {}, expected nothing {} lr_decay_style noam", key, given,
+                   noam ? "with" : "without");
+  };
+  if (!noam) {
+    unset("noam_factor", optimizer.noam_factor, usual.noam_factor);
+    unset("noam_model_size", optimizer.noam_model_size, usual.noam_model_size);
+    return;
+  }
+  unset("lr", optimizer.lr, usual.lr);
+  unset("min_lr", optimizer.min_lr, usual.min_lr);
+  unset("lr_decay_iters", optimizer.lr_decay_iters, usual.lr_decay_iters);
+  if (optimizer.lr_warmup_iters < 1)
+    problems.add("optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style noam");
+}
+
 void check_schedule(const RunConfig& config, ConfigProblems& problems) {
   const OptimizerConfig& optimizer = config.optimizer;
   if (optimizer.min_lr > optimizer.lr)
@@ -65,6 +85,7 @@ void check_schedule(const RunConfig& config, ConfigProblems& problems) {
   if (optimizer.lr_decay_style == LrDecayStyle::kInverseSquareRoot && optimizer.lr_warmup_iters < 1)
     problems.add(
         "optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style inverse-square-root");
+  check_noam(optimizer, problems);
 }
 
 void check_precision(const PrecisionConfig& precision, ConfigProblems& problems) {
@@ -163,6 +184,8 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   RunPlan plan;
   plan.batch = plan_batch(config, num_ranks, problems);
   check_schedule(config, problems);
+  if (config.optimizer.lr_decay_style == LrDecayStyle::kNoam && config.optimizer.noam_model_size == 0)
+    config.optimizer.noam_model_size = config.model.hidden_size;
   check_precision(config.precision, problems);
   check_recompute(config, problems);
   check_data(config.data, problems);

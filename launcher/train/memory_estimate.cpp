@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/optim/optimizer.h"
 #include "launcher/train/console.h"
 #include "parallel/pipeline/schedule_check.h"
 
@@ -33,10 +34,7 @@ MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, 
   }
   num_parameters = (num_parameters + ranks - 1) / ranks;
   const DType compute = config.precision.compute(), master = config.precision.master();
-  const OptimizerConfig& optimizer = config.optimizer;
-  const int num_states = optimizer.optimizer == OptimizerKind::kAdamW ? 2
-                         : optimizer.sgd_momentum > 0                 ? 1
-                                                                      : 0;
+  const auto num_states = static_cast<int64_t>(optimizer_state_names(config.optimizer).size());
   const int64_t wide = num_parameters * size_of(master);
   MemoryEstimate estimate;
   estimate.weights = num_parameters * size_of(compute);

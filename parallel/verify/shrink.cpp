@@ -188,6 +188,8 @@ class Shrinker {
     change("bucket_size_mb", from.parallel.bucket_size_mb, to.parallel.bucket_size_mb);
     change("init_method_std", from.model.init_method_std, to.model.init_method_std);
     change("adam_eps", from.optimizer.adam_eps, to.optimizer.adam_eps);
+    change("adagrad_eps", from.optimizer.adagrad_eps, to.optimizer.adagrad_eps);
+    change("rmsprop_eps", from.optimizer.rmsprop_eps, to.optimizer.rmsprop_eps);
     change("initial_loss_scale", from.precision.initial_loss_scale, to.precision.initial_loss_scale);
   }
 

@@ -4,7 +4,21 @@ namespace trireme::verify {
 
 void make_measurable(VerifyCase& run) {
   run.rank.model.init_method_std = 0.2;
-  run.rank.optimizer.adam_eps = 0.01;
+  OptimizerConfig& optimizer = run.rank.optimizer;
+  switch (optimizer.optimizer) {
+    case OptimizerKind::kAdamW:
+    case OptimizerKind::kAdam:
+      optimizer.adam_eps = 0.01;
+      break;
+    case OptimizerKind::kAdagrad:
+      optimizer.adagrad_eps = 0.01;
+      break;
+    case OptimizerKind::kRmsProp:
+      optimizer.rmsprop_eps = 0.01;
+      break;
+    case OptimizerKind::kSgd:
+      break;
+  }
   if (run.rank.precision.loss_scale == 0) run.rank.precision.initial_loss_scale = 1024;
 }
 

@@ -16,9 +16,9 @@ struct VerifyCase {
 };
 
 /// Sets what would hide a difference or blow rounding up, and is no choice of structure: weights large enough
-/// that every part of the model acts; Adam's epsilon near the size of gradients, so that an update is a
-/// smooth function of the gradient (a small one makes whole steps of gradients that are rounding noise); a
-/// loss scale that does not overflow in the first steps.
+/// that every part of the model acts; the optimizer's epsilon near the size of gradients, so that an update
+/// is a smooth function of the gradient (a small one makes whole steps of gradients that are rounding noise);
+/// a loss scale that does not overflow in the first steps.
 void make_measurable(VerifyCase& run);
 
 /// The same run as one rank does it: no axis, one micro-batch, nothing recomputed, whole optimizer state.

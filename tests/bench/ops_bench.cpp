@@ -1,5 +1,5 @@
 // Times every operation case marked `benchmark`, the same cases that the tests check at small sizes:
-//   bench_ops --benchmark_filter=adamw --benchmark_out=ops.json
+//   bench_ops --benchmark_filter=adam --benchmark_out=ops.json
 // Threads: OMP_NUM_THREADS. The first row is the memory limit to read GB/s against.
 
 #include <benchmark/benchmark.h>

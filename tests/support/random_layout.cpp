@@ -48,7 +48,7 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kOrder, "order", 6, 6},
     {kBuckets, "buckets", 3, 7},
     {kPrecision, "precision", 3, 7},
-    {kOptimizer, "optimizer", 2, 3},
+    {kOptimizer, "optimizer", 6, 5},
     {kClip, "clip", 3, 6},
     {kSeed, "seed", 1'000'000, 10},
 }};
@@ -171,6 +171,8 @@ verify::VerifyCase make_case(const LayoutDraw& draw) {
   static constexpr std::array kPrecisions = {Precision::kFp32, Precision::kBf16, Precision::kFp16};
   static constexpr std::array kRecomputes = {RecomputeGranularity::kNone, RecomputeGranularity::kSelective,
                                              RecomputeGranularity::kFull};
+  using enum OptimizerKind;
+  static constexpr std::array kOptimizers = {kAdamW, kSgd, kAdam, kAdagrad, kRmsProp, kAdamW};
   static constexpr std::array kClips = {1.0, 0.0, 0.01};
   verify::VerifyCase result;
   result.num_ranks = static_cast<int>(num_ranks(draw));
@@ -180,7 +182,12 @@ verify::VerifyCase make_case(const LayoutDraw& draw) {
   rank.model = model_of(draw, rank.seq_length);
   rank.parallel = parallel_of(draw);
   rank.precision.dtype = kPrecisions[static_cast<size_t>(draw[kPrecision])];
-  rank.optimizer.optimizer = draw[kOptimizer] ? OptimizerKind::kSgd : OptimizerKind::kAdamW;
+  rank.optimizer.optimizer = kOptimizers[static_cast<size_t>(draw[kOptimizer])];
+  if (draw[kOptimizer] == 4) {  // with all of its states
+    rank.optimizer.rmsprop_centered = true;
+    rank.optimizer.rmsprop_momentum = 0.9;
+  }
+  if (draw[kOptimizer] == 5) rank.optimizer.adam_bias_correction = false;
   rank.step.clip_grad = kClips[static_cast<size_t>(draw[kClip])];
   rank.step.seed = static_cast<uint64_t>(draw[kSeed]) + 1;
   rank.step.recompute.granularity = kRecomputes[static_cast<size_t>(draw[kRecompute])];
@@ -315,7 +322,11 @@ constexpr Feature kFeatures[] = {
     {"rank order", [](auto& d, auto&) { return d[kOrder] != 0; }},
     {"several buckets", [](auto& d, auto&) { return d[kBuckets] != 0; }},
     {"clipped", [](auto& d, auto&) { return d[kClip] == 2; }},
-    {"sgd", [](auto& d, auto&) { return d[kOptimizer] != 0; }},
+    {"sgd", [](auto& d, auto&) { return d[kOptimizer] == 1; }},
+    {"adam x ZeRO 1", [](auto& d, auto&) { return d[kOptimizer] == 2 && d[kZero] && axis_data(d); }},
+    {"adagrad x ZeRO 1", [](auto& d, auto&) { return d[kOptimizer] == 3 && d[kZero] && axis_data(d); }},
+    {"rmsprop x ZeRO 1", [](auto& d, auto&) { return d[kOptimizer] == 4 && d[kZero] && axis_data(d); }},
+    {"BERT's Adam x ZeRO 1", [](auto& d, auto&) { return d[kOptimizer] == 5 && d[kZero] && axis_data(d); }},
     {"fp32", [](auto& d, auto&) { return d[kPrecision] == 0; }},
     {"bf16", [](auto& d, auto&) { return d[kPrecision] == 1; }},
     {"fp16", [](auto& d, auto&) { return d[kPrecision] == 2; }},

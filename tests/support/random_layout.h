@@ -38,7 +38,7 @@ enum class Knob {
   kOrder,      ///< of ranks: permutations of tp, dp, pp
   kBuckets,    ///< one, some, many
   kPrecision,  ///< fp32, bf16, fp16
-  kOptimizer,  ///< adamw, sgd
+  kOptimizer,  ///< adamw, sgd, adam, adagrad, rmsprop, BERT's
   kClip,       ///< 1, off, 0.01
   kSeed
 };

@@ -6,9 +6,15 @@
 /// dispatch in core/ops/optimizer.cpp.
 namespace trireme::ops::cpu {
 
-void adamw(Context& context, const AdamWOptions& options, Tensor& weights, const Tensor& gradient,
-           Tensor& first_moment, Tensor& second_moment, Tensor* low_precision);
+void adam(Context& context, const AdamOptions& options, Tensor& weights, const Tensor& gradient,
+          Tensor& first_moment, Tensor& second_moment, Tensor* low_precision);
 void sgd(Context& context, const SgdOptions& options, Tensor& weights, const Tensor& gradient,
          Tensor* momentum_buffer, Tensor* low_precision);
+void adagrad(Context& context, const AdagradOptions& options, Tensor& weights, const Tensor& gradient,
+             Tensor& sum, Tensor* low_precision);
+void rmsprop(Context& context, const RmsPropOptions& options, Tensor& weights, const Tensor& gradient,
+             Tensor& square_average, Tensor* gradient_average, Tensor* momentum_buffer,
+             Tensor* low_precision);
+void moving_average(Context& context, double decay, const Tensor& weights, Tensor& average);
 
 }  // namespace trireme::ops::cpu

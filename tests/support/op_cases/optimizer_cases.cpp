@@ -17,13 +17,15 @@ Tensor positive_tensor(Context& context, const Shape& shape, DType storage, uint
   return tensor;
 }
 
-OpCase adamw_case(const Extent& extent, bool low, int64_t step) {
+OpCase adam_case(const Extent& extent, bool decoupled, bool low, int64_t step) {
   OpCase result = row_case(
-      "adamw", extent, 12, low ? 7.5 : 7,
+      "adam", extent, 12, low ? 7.5 : 7,
       [=](Context& context, DType dtype, DType storage, uint64_t seed) {
-        ops::AdamWOptions options;
+        ops::AdamOptions options;
         options.lr = 0.01;
         options.weight_decay = 0.1;
+        options.decoupled_weight_decay = decoupled;
+        options.bias_correction = step != 2;
         options.step = step;
         options.gradient_scale = 0.5;
         const Shape shape = extent.shape();
@@ -38,11 +40,12 @@ OpCase adamw_case(const Extent& extent, bool low, int64_t step) {
         // The copy of a float32 run is bfloat16: 2^-9 instead of 4e-6.
         if (low) run.outputs.push_back({"low_precision", copy, 1000.0});
         run.run = [=](Context& run_context) mutable {
-          ops::adamw(run_context, options, weights, gradient, m, v, low ? &copy : nullptr);
+          ops::adam(run_context, options, weights, gradient, m, v, low ? &copy : nullptr);
         };
         return run;
       },
-      std::string(low ? ", bfloat16 copy" : "") + ", step " + std::to_string(step));
+      std::string(decoupled ? ", decoupled decay" : "") + (low ? ", bfloat16 copy" : "") + ", step " +
+          std::to_string(step));
   result.dtypes = {DType::kFloat32};
   return result;
 }
@@ -80,17 +83,98 @@ OpCase sgd_case(const Extent& extent, double momentum, bool nesterov, bool low, 
   return result;
 }
 
+OpCase adagrad_case(const Extent& extent, bool low) {
+  OpCase result = row_case(
+      "adagrad", extent, 8, low ? 5.5 : 5,
+      [=](Context& context, DType dtype, DType storage, uint64_t seed) {
+        const ops::AdagradOptions options{
+            .lr = 0.1, .eps = 1e-3, .weight_decay = 0.01, .gradient_scale = 0.5};
+        const Shape shape = extent.shape();
+        Tensor weights = random_tensor(context, shape, dtype, storage, seed);
+        Tensor gradient = random_tensor(context, shape, dtype, storage, seed + 1);
+        Tensor sum = positive_tensor(context, shape, storage, seed + 2);
+        Tensor copy = context.zeros(shape, storage == DType::kFloat64 ? storage : DType::kBFloat16,
+                                    MemoryCategory::kWeights);
+        OpRun run;
+        run.outputs = {{"weights", weights}, {"sum", sum}};
+        if (low) run.outputs.push_back({"low_precision", copy, 1000.0});
+        run.run = [=](Context& run_context) mutable {
+          ops::adagrad(run_context, options, weights, gradient, sum, low ? &copy : nullptr);
+        };
+        return run;
+      },
+      low ? ", bfloat16 copy" : "");
+  result.dtypes = {DType::kFloat32};
+  return result;
+}
+
+OpCase rmsprop_case(const Extent& extent, bool centered, double momentum, bool low) {
+  OpCase result = row_case(
+      "rmsprop", extent, 10, 5 + (centered ? 2 : 0) + (momentum > 0 ? 2 : 0) + (low ? 0.5 : 0.0),
+      [=](Context& context, DType dtype, DType storage, uint64_t seed) {
+        const ops::RmsPropOptions options{.lr = 0.1,
+                                          .alpha = 0.9,
+                                          .eps = 0.01,
+                                          .momentum = momentum,
+                                          .weight_decay = 0.01,
+                                          .gradient_scale = 0.5};
+        const Shape shape = extent.shape();
+        Tensor weights = random_tensor(context, shape, dtype, storage, seed);
+        Tensor gradient = random_tensor(context, shape, dtype, storage, seed + 1);
+        Tensor squares = positive_tensor(context, shape, storage, seed + 2);
+        Tensor means = context.zeros(shape, storage, MemoryCategory::kOptimizer);
+        Tensor buffer = random_tensor(context, shape, dtype, storage, seed + 3);
+        Tensor copy = context.zeros(shape, storage == DType::kFloat64 ? storage : DType::kBFloat16,
+                                    MemoryCategory::kWeights);
+        OpRun run;
+        run.outputs = {{"weights", weights}, {"square_average", squares}};
+        if (centered) run.outputs.push_back({"gradient_average", means});
+        if (momentum > 0) run.outputs.push_back({"momentum_buffer", buffer});
+        if (low) run.outputs.push_back({"low_precision", copy, 1000.0});
+        run.run = [=](Context& run_context) mutable {
+          ops::rmsprop(run_context, options, weights, gradient, squares, centered ? &means : nullptr,
+                       momentum > 0 ? &buffer : nullptr, low ? &copy : nullptr);
+        };
+        return run;
+      },
+      std::string(centered ? ", centered" : "") + (momentum > 0 ? ", momentum" : "") +
+          (low ? ", bfloat16 copy" : ""));
+  result.dtypes = {DType::kFloat32};
+  return result;
+}
+
+OpCase moving_average_case(const Extent& extent) {
+  OpCase result = row_case(
+      "moving_average", extent, 3, 3, [=](Context& context, DType dtype, DType storage, uint64_t seed) {
+        const Tensor weights = random_tensor(context, extent.shape(), dtype, storage, seed);
+        Tensor average = random_tensor(context, extent.shape(), dtype, storage, seed + 1);
+        OpRun run;
+        run.outputs = {{"average", average}};
+        run.run = [=](Context& run_context) mutable {
+          ops::moving_average(run_context, 0.99, weights, average);
+        };
+        return run;
+      });
+  result.dtypes = {DType::kFloat32};
+  return result;
+}
+
 }  // namespace
 
 std::vector<OpCase> optimizer_cases() {
   std::vector<OpCase> cases;
   for (const Extent& extent :
-       {Extent{1, 1}, Extent{1, 37}, Extent{1, 40007}, Extent{1, 50000000, false, true}})
+       {Extent{1, 1}, Extent{1, 37}, Extent{1, 40007}, Extent{1, 50000000, false, true}}) {
+    cases.push_back(moving_average_case(extent));
     for (const bool low : {false, true}) {
-      cases.push_back(adamw_case(extent, low, low ? 1 : 10));
+      cases.push_back(adam_case(extent, true, low, low ? 1 : 10));
+      cases.push_back(adam_case(extent, false, low, 2));
+      cases.push_back(adagrad_case(extent, low));
+      cases.push_back(rmsprop_case(extent, low, low ? 0 : 0.9, low));
       cases.push_back(sgd_case(extent, 0.9, low, low, low ? 1 : 2));
       if (!low) cases.push_back(sgd_case(extent, 0.0, false, false, 1));
     }
+  }
   return cases;
 }
 

@@ -30,14 +30,14 @@ class OptimizerSteps : public ::testing::TestWithParam<DType> {
 };
 
 TEST_P(OptimizerSteps, AdamWFollowsPyTorch) {
-  ops::AdamWOptions options;
+  ops::AdamOptions options;
   options.lr = 0.1;
   options.beta2 = 0.95;
   options.weight_decay = 0.1;
   for (options.step = 1; options.step <= 3; ++options.step)
-    ops::adamw(context, options, weights,
-               tensor_of(context, {3}, kGradients[static_cast<size_t>(options.step - 1)], dtype), buffer,
-               second, nullptr);
+    ops::adam(context, options, weights,
+              tensor_of(context, {3}, kGradients[static_cast<size_t>(options.step - 1)], dtype), buffer,
+              second, nullptr);
   expect_near(weights, {0.8324443731441785, -1.7222639190569466, 0.46237435363065604}, bound);
   expect_near(buffer, {-0.1469, -0.0161999999, -0.0407}, bound);
   expect_near(second, {0.21232625, 0.001805, 0.05468625}, bound);
@@ -75,17 +75,17 @@ TEST_P(OptimizerSteps, SgdWithoutMomentumNeedsNoBuffer) {
 }
 
 TEST_P(OptimizerSteps, GradientScaleMultipliesTheGradientFirst) {
-  ops::AdamWOptions options;
+  ops::AdamOptions options;
   options.lr = 0.1;
   options.eps = 0.5;  // so that the scale of the gradient shows
   Tensor scaled = tensor_of(context, {3}, {1, -2, 0.5}, dtype);
   Tensor scaled_first = context.zeros({3}, dtype, MemoryCategory::kOptimizer);
   Tensor scaled_second = context.zeros({3}, dtype, MemoryCategory::kOptimizer);
-  ops::adamw(context, options, weights, tensor_of(context, {3}, {0.25, -0.5, 1}, dtype), buffer, second,
-             nullptr);
+  ops::adam(context, options, weights, tensor_of(context, {3}, {0.25, -0.5, 1}, dtype), buffer, second,
+            nullptr);
   options.gradient_scale = 0.25;
-  ops::adamw(context, options, scaled, tensor_of(context, {3}, {1, -2, 4}, dtype), scaled_first,
-             scaled_second, nullptr);
+  ops::adam(context, options, scaled, tensor_of(context, {3}, {1, -2, 4}, dtype), scaled_first, scaled_second,
+            nullptr);
   expect_near(scaled, testing::values_of(weights), bound);
   expect_near(scaled_first, testing::values_of(buffer), bound);
   expect_near(scaled_second, testing::values_of(second), bound);
@@ -103,9 +103,9 @@ TEST(Optimizers, WriteTheRoundedWeightsInTheSamePass) {
     Tensor second = context.zeros({1003}, DType::kFloat32, MemoryCategory::kOptimizer);
     Tensor copy = context.zeros({1003}, low, MemoryCategory::kWeights);
     Tensor expected = context.zeros({1003}, low, MemoryCategory::kWeights);
-    ops::AdamWOptions adamw;
+    ops::AdamOptions adamw;
     adamw.lr = 0.01;
-    ops::adamw(context, adamw, weights, gradient, first, second, &copy);
+    ops::adam(context, adamw, weights, gradient, first, second, &copy);
     ops::cast(context, weights, expected);
     EXPECT_EQ(testing::values_of(copy), testing::values_of(expected));
     ops::SgdOptions sgd;
@@ -123,20 +123,19 @@ TEST(Optimizers, RefuseWhatDoesNotBelongTogether) {
   Tensor longer = tensor_of(context, {3}, {0, 0, 0}, DType::kFloat32);
   Tensor narrow = tensor_of(context, {2}, {0, 0}, DType::kBFloat16);
   Tensor strided = tensor_of(context, {2, 2}, {0, 0, 0, 0}, DType::kFloat32).slice(1, 0, 1);
-  ops::AdamWOptions adamw;
+  ops::AdamOptions adamw;
   EXPECT_EQ(
-      message_of<ShapeError>([&] { ops::adamw(context, adamw, weights, longer, state, state, nullptr); }),
-      "adamw: gradient is float32 [3]; expected float32 [2] like weights");
+      message_of<ShapeError>([&] { ops::adam(context, adamw, weights, longer, state, state, nullptr); }),
+      "adam: gradient is float32 [3]; expected float32 [2] like weights");
   EXPECT_EQ(
-      message_of<ShapeError>([&] { ops::adamw(context, adamw, narrow, narrow, narrow, narrow, nullptr); }),
-      "adamw: weights is bfloat16; expected float32");
-  EXPECT_EQ(message_of<ShapeError>(
-                [&] { ops::adamw(context, adamw, strided, strided, strided, strided, nullptr); }),
-            "adamw: weights has shape [2, 1] and row stride 2; expected a contiguous tensor");
+      message_of<ShapeError>([&] { ops::adam(context, adamw, narrow, narrow, narrow, narrow, nullptr); }),
+      "adam: weights is bfloat16; expected float32");
+  EXPECT_EQ(
+      message_of<ShapeError>([&] { ops::adam(context, adamw, strided, strided, strided, strided, nullptr); }),
+      "adam: weights has shape [2, 1] and row stride 2; expected a contiguous tensor");
   adamw.step = 0;
-  EXPECT_EQ(
-      message_of<ShapeError>([&] { ops::adamw(context, adamw, weights, state, state, state, nullptr); }),
-      "adamw: step is 0; expected at least 1");
+  EXPECT_EQ(message_of<ShapeError>([&] { ops::adam(context, adamw, weights, state, state, state, nullptr); }),
+            "adam: step is 0; expected at least 1");
   ops::SgdOptions sgd;
   EXPECT_EQ(message_of<ShapeError>([&] { ops::sgd(context, sgd, weights, state, &state, nullptr); }),
             "sgd: momentum_buffer is given; expected a buffer exactly when momentum is not 0 (it is 0)");
@@ -145,6 +144,27 @@ TEST(Optimizers, RefuseWhatDoesNotBelongTogether) {
             "sgd: momentum_buffer is missing; expected a buffer exactly when momentum is not 0 (it is 0.9)");
   EXPECT_EQ(message_of<ShapeError>([&] { ops::sgd(context, sgd, weights, state, &state, &longer); }),
             "sgd: low_precision has shape [3]; expected [2]");
+  EXPECT_EQ(message_of<ShapeError>([&] { ops::adagrad(context, {}, weights, state, longer, nullptr); }),
+            "adagrad: sum is float32 [3]; expected float32 [2] like weights");
+  EXPECT_EQ(message_of<ShapeError>(
+                [&] { ops::rmsprop(context, {}, weights, state, state, &longer, nullptr, nullptr); }),
+            "rmsprop: gradient_average is float32 [3]; expected float32 [2] like weights");
+  EXPECT_EQ(message_of<ShapeError>(
+                [&] { ops::rmsprop(context, {}, weights, state, state, nullptr, &state, nullptr); }),
+            "rmsprop: momentum_buffer is given; expected a buffer exactly when momentum is not 0 (it is 0)");
+}
+
+TEST(Optimizers, OfRmsPropTakeAVarianceThatRoundsBelowZeroAsZero) {
+  Context context;
+  for (const bool reference : {false, true}) {
+    context.reference_kernels = reference;
+    Tensor weights = tensor_of(context, {1}, {1}, DType::kFloat32);
+    Tensor squares = tensor_of(context, {1}, {1}, DType::kFloat32);
+    Tensor means = tensor_of(context, {1}, {1.0001}, DType::kFloat32);
+    ops::rmsprop(context, {.lr = 0.1, .alpha = 0.9, .eps = 1}, weights,
+                 tensor_of(context, {1}, {1}, DType::kFloat32), squares, &means, nullptr, nullptr);
+    expect_near(weights, {0.9}, 1e-6);
+  }
 }
 
 }  // namespace

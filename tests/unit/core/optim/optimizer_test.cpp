@@ -7,9 +7,13 @@
 #include "core/nn/parameters.h"
 #include "core/optim/clip.h"
 #include "tests/support/gradient_check.h"
+#include "tests/support/values.h"
 
 namespace trireme::testing {
 namespace {
+
+constexpr OptimizerKind kAllKinds[] = {OptimizerKind::kAdamW, OptimizerKind::kAdam, OptimizerKind::kAdagrad,
+                                       OptimizerKind::kRmsProp, OptimizerKind::kSgd};
 
 /// One matrix with decay, one vector without.
 class Optimizers : public ::testing::Test {
@@ -94,7 +98,7 @@ TEST_F(Optimizers, SgdWithoutMomentumKeepsNoState) {
 }
 
 TEST_F(Optimizers, WriteTheRoundedCopyInBf16AndBumpVersions) {
-  for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd}) {
+  for (const OptimizerKind kind : kAllKinds) {
     ParameterStore& store = this->store(Precision::kBf16);
     OptimizerConfig config;
     config.optimizer = kind;
@@ -109,19 +113,46 @@ TEST_F(Optimizers, WriteTheRoundedCopyInBf16AndBumpVersions) {
   }
 }
 
+TEST_F(Optimizers, KeepTheStatesThatTheirOptionsNeedUnderTorchsNames) {
+  const auto names = [&](OptimizerConfig config) {
+    std::vector<std::string> states;
+    const auto optimizer = make_optimizer(context_, config, store(Precision::kFp32));
+    for (const OptimizerState& state : optimizer->state()) states.push_back(state.name);
+    EXPECT_EQ(states, optimizer_state_names(config));
+    return states;
+  };
+  using Names = std::vector<std::string>;
+  OptimizerConfig config;
+  EXPECT_EQ(names(config), (Names{"exp_avg", "exp_avg_sq"}));
+  config.optimizer = OptimizerKind::kAdam;
+  EXPECT_EQ(names(config), (Names{"exp_avg", "exp_avg_sq"}));
+  config.optimizer = OptimizerKind::kAdagrad;
+  EXPECT_EQ(names(config), (Names{"sum"}));
+  config.optimizer = OptimizerKind::kRmsProp;
+  EXPECT_EQ(names(config), (Names{"square_avg"}));
+  config.rmsprop_centered = true;
+  EXPECT_EQ(names(config), (Names{"square_avg", "grad_avg"}));
+  config.rmsprop_momentum = 0.5;
+  EXPECT_EQ(names(config), (Names{"square_avg", "grad_avg", "momentum_buffer"}));
+}
+
 TEST_F(Optimizers, LeaveTheGapsBetweenParametersAtZero) {
   ParameterStore& store = this->store(Precision::kBf16);
-  const auto optimizer = make_optimizer(context_, {}, store);
-  draw_gradients(1);
-  optimizer->step(context_, store, 0.01, 1, 1.0);
-  for (int64_t i = 7; i < store.offset(1); ++i) {
-    EXPECT_EQ(element(store.masters(), i), 0.0);
-    EXPECT_EQ(element(store.values(), i), 0.0);
+  for (const OptimizerKind kind : kAllKinds) {
+    OptimizerConfig config;
+    config.optimizer = kind;
+    const auto optimizer = make_optimizer(context_, config, store);
+    draw_gradients(1);
+    optimizer->step(context_, store, 0.01, 1, 1.0);
+    for (int64_t i = 7; i < store.offset(1); ++i) {
+      EXPECT_EQ(element(store.masters(), i), 0.0);
+      EXPECT_EQ(element(store.values(), i), 0.0);
+    }
   }
 }
 
 TEST_F(Optimizers, UpdateTheOwnedRangesOnly) {
-  for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd}) {
+  for (const OptimizerKind kind : kAllKinds) {
     OptimizerConfig config;
     config.optimizer = kind;
     ParameterStore& whole = this->store(Precision::kBf16);
@@ -146,6 +177,50 @@ TEST_F(Optimizers, UpdateTheOwnedRangesOnly) {
       EXPECT_EQ(element(part.masters(), place), element(whole.masters(), i));
       EXPECT_EQ(element(optimizer->state()[0].flat, place), element(reference->state()[0].flat, i));
     }
+  }
+}
+
+TEST_F(Optimizers, KeepAMovingAverageThatBeginsWithTheFirstStep) {
+  for (const Precision precision : {Precision::kFp64, Precision::kFp32, Precision::kBf16}) {
+    ParameterStore& store = this->store(precision);
+    OptimizerConfig config;
+    config.ema_decay = 0.75;
+    const auto optimizer = make_optimizer(context_, config, store);
+    EXPECT_EQ(optimizer->state().back().name, "ema");
+    std::vector<double> expected;
+    for (int64_t step = 1; step <= 4; ++step) {
+      draw_gradients(static_cast<uint64_t>(step));
+      optimizer->step(context_, store, 0.1, step, 1.0);
+      const std::vector<double> weights = values_of(store.masters());
+      if (step == 1) expected = weights;
+      for (size_t i = 0; i < weights.size(); ++i) expected[i] = 0.75 * expected[i] + 0.25 * weights[i];
+      expect_near(*optimizer->average(), expected, precision == Precision::kFp64 ? 1e-15 : 1e-6);
+    }
+  }
+}
+
+TEST_F(Optimizers, ExchangeTheWeightsWithTheirAverageAndBackBitForBit) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    ParameterStore& store = this->store(precision);
+    OptimizerConfig config;
+    config.ema_decay = 0.5;
+    const auto optimizer = make_optimizer(context_, config, store);
+    for (int64_t step = 1; step <= 3; ++step) {
+      draw_gradients(static_cast<uint64_t>(step));
+      optimizer->step(context_, store, 0.1, step, 1.0);
+    }
+    const std::vector<double> average = values_of(*optimizer->average()),
+                              masters = values_of(store.masters()), values = values_of(store.values());
+    const uint64_t version = matrix_.version;
+    exchange_average(context_, store, *optimizer->average());
+    EXPECT_EQ(matrix_.version, version + 1);  // packed copies are made again
+    EXPECT_EQ(values_of(store.masters()), average);
+    EXPECT_NE(values_of(store.values()), values);
+    expect_near(store.values(), average, precision == Precision::kFp32 ? 0 : 0.02);
+    exchange_average(context_, store, *optimizer->average());
+    EXPECT_EQ(values_of(store.masters()), masters);
+    EXPECT_EQ(values_of(store.values()), values);
+    EXPECT_EQ(values_of(*optimizer->average()), average);
   }
 }
 

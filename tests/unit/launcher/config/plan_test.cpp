@@ -118,6 +118,26 @@ TEST(RunPlan, RefusesSchedulesThatContradictThemselves) {
             "optimizer.lr_wsd_decay_iters: given 5, expected 0 unless lr_decay_style is WSD");
 }
 
+TEST(RunPlan, TakesTheModelSizeOfNoamFromTheModelAndRefusesWhatNoamDoesNotRead) {
+  const auto noam = [](RunConfig& config) {
+    config.optimizer.lr_decay_style = LrDecayStyle::kNoam;
+    config.optimizer.lr_warmup_iters = 10;
+  };
+  RunConfig config = synthetic();
+  noam(config);
+  EXPECT_EQ(plan_run(config, 1).config.optimizer.noam_model_size, config.model.hidden_size);
+  config.optimizer.noam_model_size = 512;
+  EXPECT_EQ(plan_run(config, 1).config.optimizer.noam_model_size, 512);
+  EXPECT_EQ(error_of([&](RunConfig& run) { noam(run), run.optimizer.lr = 0.5; }),
+            "optimizer.lr: given 0.5, expected nothing with lr_decay_style noam");
+  EXPECT_EQ(error_of([&](RunConfig& run) { noam(run), run.optimizer.lr_decay_iters = 5; }),
+            "optimizer.lr_decay_iters: given 5, expected nothing with lr_decay_style noam");
+  EXPECT_EQ(error_of([&](RunConfig& run) { noam(run), run.optimizer.lr_warmup_iters = 0; }),
+            "optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style noam");
+  EXPECT_EQ(error_of([&](RunConfig& run) { run.optimizer.noam_factor = 2; }),
+            "optimizer.noam_factor: given 2, expected nothing without lr_decay_style noam");
+}
+
 TEST(RunPlan, RefusesDataThatContradictsItself) {
   EXPECT_EQ(error_of([](RunConfig& config) { config.data.source = DataSource::kIndexed; }),
             "data.data_path: given nothing, expected the prefix of a data set (make one with `trireme "
