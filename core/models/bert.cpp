@@ -41,12 +41,17 @@ class PooledHead final : public nn::Module {
   std::unique_ptr<nn::SampleLoss> loss_;
 };
 
+/// SwiGLU needs a gate, which the head has not.
+FeedForwardActivation head_activation(FeedForwardActivation of_layers) {
+  return of_layers == FeedForwardActivation::kSwiglu ? FeedForwardActivation::kGelu : of_layers;
+}
+
 /// Masked-language-model head (tied to the embedding, with a bias) and next-sentence head: {x} -> {scaled
 /// loss}.
 class PretrainingHead final : public Head {
  public:
   PretrainingHead(const ModelConfig& config, nn::VocabularyEmbedding& word, nn::LayerBuilder& builder)
-      : activation_(config.activation),
+      : activation_(head_activation(config.activation)),
         transform_(builder.linear(
             {"head.transform", config.hidden_size, config.hidden_size, matrix_init(config), true})),
         norm_(builder.norm(norm_spec(config, "head.norm"))),

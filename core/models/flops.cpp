@@ -4,7 +4,10 @@ namespace trireme {
 
 FlopCount flops_per_token(const Model& model, const ModelConfig& config, int64_t seq_length) {
   const double products = 6.0 * static_cast<double>(model.num_flop_parameters());
-  const double attention = 12.0 * static_cast<double>(config.num_layers) *
+  // An encoder-decoder's decoder attends twice.
+  const int64_t attentions =
+      config.num_layers_in_all() + (config.encoder_num_layers > 0 ? config.num_layers : 0);
+  const double attention = 12.0 * static_cast<double>(attentions) *
                            static_cast<double>(config.num_attention_heads * config.kv_channels) *
                            static_cast<double>(seq_length);
   return {products + attention, products + attention / 2};

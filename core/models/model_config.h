@@ -56,6 +56,8 @@ struct ModelConfig {
   /// Replaces the zeros that stand for "derived" and throws ConfigError listing every contradiction.
   void resolve(int64_t tokenizer_vocab_size, int64_t seq_length);
 
+  /// Those of the encoder included.
+  int64_t num_layers_in_all() const { return num_layers + encoder_num_layers; }
   bool rotary() const { return position_embedding_type == PositionEmbedding::kRope; }
 };
 

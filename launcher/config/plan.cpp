@@ -113,9 +113,9 @@ void check_recompute(const RunConfig& config, ConfigProblems& problems) {
   if (config.training.recompute_granularity == RecomputeGranularity::kNone && num_layers != 0)
     problems.add("training.recompute_num_layers: given {}, expected 0 with recompute_granularity none",
                  num_layers);
-  else if (num_layers > config.model.num_layers)
-    problems.add("training.recompute_num_layers: given {}, expected at most model.num_layers {}", num_layers,
-                 config.model.num_layers);
+  else if (num_layers > config.model.num_layers_in_all())
+    problems.add("training.recompute_num_layers: given {}, expected at most the model's {} layers",
+                 num_layers, config.model.num_layers_in_all());
 }
 
 void check_data(const DataConfig& data, ConfigProblems& problems) {

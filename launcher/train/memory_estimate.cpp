@@ -53,7 +53,7 @@ MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, 
   const int64_t dear =
       2 * model.hidden_size + 2 * heads + 2 * groups + (gated ? 2 : 1) * model.ffn_hidden_size;
   int64_t layers = 0, most_made_again = 0;
-  for (int64_t i = 0; i < model.num_layers; ++i) {
+  for (int64_t i = 0; i < model.num_layers_in_all(); ++i) {
     const RecomputeGranularity granularity = config.training.recompute().of_layer(i);
     const int64_t kept = granularity == RecomputeGranularity::kFull        ? model.hidden_size
                          : granularity == RecomputeGranularity::kSelective ? dear

@@ -3,15 +3,24 @@
 #include <vector>
 
 #include "core/data/batch.h"
+#include "core/models/model_config.h"
 #include "core/tensor/context.h"
 
 namespace trireme::verify {
 
+/// What the model and the layout ask of made-up batches.
+struct MadeUpSamples {
+  ModelConfig model;
+  int64_t seq_length = 1;
+  bool packed_documents = false;  ///< each sample is cut into documents that do not see each other
+  bool whole_windows = false;     ///< no micro-batch is shorter than seq_length (row shards must divide)
+};
+
 /// Made-up tokens, a pure function of the sample number: sample n is a small automaton whose rule depends on
 /// n, so that there is something to learn. Samples differ in how many of their targets count, so a division
-/// by anything but the global count shows. With `packed_documents` each sample is cut into documents that do
-/// not see each other.
-Batch make_batch(Context& context, const std::vector<int64_t>& samples, int64_t seq_length,
-                 int64_t vocab_size, bool packed_documents);
+/// by anything but the global count shows. Families that read whole samples get some of several lengths, in
+/// micro-batches as long as their longest; the padding holds tokens, too. An encoder-decoder gets a source of
+/// another length, BERT segments and labels, some of which count nothing.
+Batch make_batch(Context& context, const std::vector<int64_t>& samples, const MadeUpSamples& what);
 
 }  // namespace trireme::verify

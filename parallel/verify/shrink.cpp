@@ -59,13 +59,14 @@ class Shrinker {
  private:
   RankOptions& rank() { return shrunk_.run.rank; }
   const ModelConfig& full_model() const { return full_.rank.model; }
+  int64_t full_layers() const { return full_model().num_layers_in_all(); }
 
   void shrink_axes() {
     const ParallelConfig& parallel = full_.rank.parallel;
     const int64_t groups = full_model().num_query_groups;
     const bool several_copied = groups > 1 && groups < before_.tensor;
     const bool uneven_stages =
-        is_uneven(parallel.pipeline_layout) || full_model().num_layers % before_.num_virtual_stages() != 0;
+        is_uneven(parallel.pipeline_layout) || full_layers() % before_.num_virtual_stages() != 0;
     now_ = {.tensor = several_copied
                           ? 4
                           : small_axis(before_.tensor, full_model().vocab_size % before_.tensor != 0),
@@ -91,7 +92,7 @@ class Shrinker {
   std::vector<int64_t> small_layout() const {
     const std::vector<int64_t>& full = full_.rank.parallel.pipeline_layout;
     if (full.empty()) return {};
-    int64_t least = full_model().num_layers;
+    int64_t least = full_layers();
     for (const int64_t count : full)
       if (count > 0) least = std::min(least, count);
     const auto num_stages = static_cast<size_t>(now_.num_virtual_stages());
@@ -104,9 +105,11 @@ class Shrinker {
   }
 
   void shrink_layers() {
-    const int64_t layers = full_model().num_layers, stages = before_.num_virtual_stages();
+    const int64_t layers = full_layers(), stages = before_.num_virtual_stages();
     const int64_t small_stages = now_.num_virtual_stages();
-    int64_t& small = rank().model.num_layers;
+    const bool has_encoder = full_model().encoder_num_layers > 0;
+    const int64_t fewest = has_encoder ? 2 : 1;
+    int64_t small = 0;
     rank().parallel.pipeline_layout = small_layout();
     if (const std::vector<int64_t>& layout = rank().parallel.pipeline_layout; !layout.empty()) {
       small = std::accumulate(layout.begin(), layout.end(), int64_t{0});
@@ -115,8 +118,10 @@ class Shrinker {
     } else if (small_stages == 1) {
       small = std::min<int64_t>(layers, 2);
     } else {
-      small = std::max<int64_t>(1, small_stages + (layers < stages ? -1 : layers % stages != 0));
+      small = std::max(fewest, small_stages + (layers < stages ? -1 : layers % stages != 0));
     }
+    rank().model.encoder_num_layers = has_encoder ? small / 2 : 0;
+    rank().model.num_layers = small - rank().model.encoder_num_layers;
     int64_t& recomputed = rank().step.recompute.num_layers;
     if (recomputed > 0) recomputed = recomputed >= layers ? small : std::max<int64_t>(1, small / 2);
   }
@@ -142,6 +147,12 @@ class Shrinker {
     model.vocab_size =
         small_multiple(full_model().vocab_size, before_.tensor, now_.tensor, now_.tensor == 1 ? 17 : 8);
     rank().seq_length = kLength;
+    if (full_model().encoder_num_layers > 0)
+      model.source_vocab_size = model.share_source_embedding
+                                    ? model.vocab_size
+                                    : small_multiple(full_model().source_vocab_size, before_.tensor,
+                                                     now_.tensor, now_.tensor == 1 ? 13 : 7);
+    model.num_classes = std::min<int64_t>(full_model().num_classes, 5);
     model.max_position_embeddings =
         kLength + (full_model().max_position_embeddings > full_.rank.seq_length ? 4 : 0);
   }
@@ -174,6 +185,7 @@ class Shrinker {
     change("virtual_pipeline_model_parallel_size", before_.chunks, now_.chunks);
     change("data ranks", before_.data, now_.data);
     change("pipeline_layout", from.parallel.pipeline_layout, to.parallel.pipeline_layout);
+    change("encoder_num_layers", from.model.encoder_num_layers, to.model.encoder_num_layers);
     change("num_layers", from.model.num_layers, to.model.num_layers);
     change("hidden_size", from.model.hidden_size, to.model.hidden_size);
     change("ffn_hidden_size", from.model.ffn_hidden_size, to.model.ffn_hidden_size);
@@ -181,6 +193,8 @@ class Shrinker {
     change("num_query_groups", from.model.num_query_groups, to.model.num_query_groups);
     change("kv_channels", from.model.kv_channels, to.model.kv_channels);
     change("vocab_size", from.model.vocab_size, to.model.vocab_size);
+    change("source_vocab_size", from.model.source_vocab_size, to.model.source_vocab_size);
+    change("num_classes", from.model.num_classes, to.model.num_classes);
     change("seq_length", from.seq_length, to.seq_length);
     change("micro_batch_size", from.micro_batch_size, to.micro_batch_size);
     change("global_batch_size", from.global_batch_size, to.global_batch_size);

@@ -12,14 +12,15 @@ Trace run_case(const VerifyCase& layout, Communicator& world, const RunHooks& ho
   Trace trace;
   trace.precision = layout.rank.precision.dtype;
   trace.names = whole.names();
+  const MadeUpSamples made_up{layout.rank.model, layout.rank.seq_length, layout.packed_documents,
+                              layout.rank.parallel.sequence_parallel};
   if (hooks.before) hooks.before(context, world, rank);
   for (int64_t step = layout.first_step; step < layout.first_step + layout.num_steps; ++step) {
     int64_t index = 0;
     const auto next = [&] {
       const std::vector<int64_t> samples = rank.samples().micro_batch(
           (step - 1) * layout.rank.global_batch_size, rank.mesh().data().rank(), index++);
-      return make_batch(context, samples, layout.rank.seq_length, layout.rank.model.vocab_size,
-                        layout.packed_documents);
+      return make_batch(context, samples, made_up);
     };
     const StepResult result = rank.step().run(step, next, layout.lr, false);
     trace.steps.push_back({result.loss, result.grad_norm, result.skipped, whole.gradients()});

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "core/base/error.h"
+#include "core/models/registry.h"
 
 namespace trireme::testing {
 namespace {
@@ -33,6 +34,8 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kSequence, "sequence", 2, 5},
     {kRecompute, "recompute", 3, 6},
     {kRecomputeLayers, "recompute_layers", 2, 3},
+    {kFamily, "family", 3, 5},
+    {kNormPosition, "norm_position", 2, 3},
     {kLlama, "llama", 2, 5},
     {kUntied, "untied", 2, 4},
     {kWidth, "width", 3, 5},
@@ -53,6 +56,9 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kSeed, "seed", 1'000'000, 10},
 }};
 
+enum Families { kGpt, kTransformer, kBert };
+constexpr const char* kFamilyNames[] = {"gpt", "transformer", "bert"};
+
 constexpr int64_t kMostRanks = 16;
 constexpr int64_t kMostVirtualStages = 6;
 
@@ -71,6 +77,7 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (num_virtual_stages(draw) == 1) draw[kLayout] = 0;
   if (draw[kLayout] > 0) draw[kLayers] = 0;
   if (draw[kRecompute] == 0) draw[kRecomputeLayers] = 0;
+  if (draw[kFamily] != kGpt) draw[kPacked] = 0;
   return draw;
 }
 
@@ -83,6 +90,8 @@ std::vector<int64_t> pipeline_layout(const LayoutDraw& draw) {
   if (random() % 3 == 0) layers.front() = 0;
   if (random() % 3 == 0 && std::accumulate(layers.begin(), layers.end() - 1, int64_t{0}) > 0)
     layers.back() = 0;
+  const int64_t sum = std::accumulate(layers.begin(), layers.end(), int64_t{0});
+  if (draw[kFamily] == kTransformer && sum < 2) layers.front() += 2 - sum;  // a layer on each side
   return layers;
 }
 
@@ -96,10 +105,18 @@ std::vector<int64_t> possible_groups(int64_t heads, int64_t tensor) {
 
 ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
   const int64_t tensor = draw[kTensor] + 1;
-  ModelConfig model;
+  ModelConfig model = family_named(kFamilyNames[draw[kFamily]]).defaults();
+  const int64_t fewest = draw[kFamily] == kTransformer ? 2 : 1;
   const std::vector<int64_t> layers = pipeline_layout(draw);
-  model.num_layers = layers.empty() ? std::max<int64_t>(1, num_virtual_stages(draw) - 2) + draw[kLayers]
+  model.num_layers = layers.empty() ? std::max<int64_t>(fewest, num_virtual_stages(draw) - 2) + draw[kLayers]
                                     : std::accumulate(layers.begin(), layers.end(), int64_t{0});
+  if (draw[kFamily] == kTransformer) {
+    model.encoder_num_layers = model.num_layers / 2;
+    model.num_layers -= model.encoder_num_layers;
+  }
+  if (draw[kNormPosition])
+    model.norm_position =
+        model.norm_position == NormPosition::kPre ? NormPosition::kPost : NormPosition::kPre;
   model.hidden_size = 8 + 4 * draw[kWidth];
   model.num_attention_heads = tensor * (draw[kHeads] + 1);
   const std::vector<int64_t> groups = possible_groups(model.num_attention_heads, tensor);
@@ -107,6 +124,15 @@ ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
   model.kv_channels = draw[kLlama] ? 4 : 3;
   model.ffn_hidden_size = tensor * (draw[kLlama] ? 3 : 4) + draw[kFeedForward];
   model.vocab_size = 2 * tensor + 5 + draw[kVocabulary];
+  if (draw[kFamily] == kTransformer && draw[kVocabulary] % 2 == 1) {
+    model.share_source_embedding = false;
+    model.source_vocab_size = model.vocab_size + 3;
+  }
+  if (draw[kFamily] == kBert && draw[kFeedForward] == 2) {
+    model.next_sentence_head = false;
+    model.num_classes = 3;
+  }
+  if (draw[kFamily] != kGpt) model.label_smoothing = draw[kVocabulary] % 3 == 0 ? 0.1 : 0.0;
   if (draw[kLlama]) {
     model.position_embedding_type = PositionEmbedding::kRope;
     model.normalization = Normalization::kRmsNorm;
@@ -288,15 +314,33 @@ constexpr Feature kFeatures[] = {
        const auto& layout = made.rank.parallel.pipeline_layout;
        return d[kLayout]
                   ? std::adjacent_find(layout.begin(), layout.end(), std::not_equal_to<>()) != layout.end()
-                  : axis_pipeline(d) && made.rank.model.num_layers % num_virtual_stages(d) != 0;
+                  : axis_pipeline(d) && made.rank.model.num_layers_in_all() % num_virtual_stages(d) != 0;
      }},
     {"pipeline_layout", [](auto& d, auto&) { return d[kLayout] != 0; }},
     {"tied across stages", [](auto& d, auto&) { return !d[kUntied] && axis_pipeline(d); }},
     {"tied across stages x tensor",
      [](auto& d, auto&) { return !d[kUntied] && axis_pipeline(d) && axis_tensor(d); }},
     {"untied", [](auto& d, auto&) { return d[kUntied] != 0; }},
-    {"GPT-2", [](auto& d, auto&) { return !d[kLlama]; }},
-    {"Llama", [](auto& d, auto&) { return d[kLlama] != 0; }},
+    {"GPT-2", [](auto& d, auto&) { return d[kFamily] == kGpt && !d[kLlama]; }},
+    {"Llama", [](auto& d, auto&) { return d[kFamily] == kGpt && d[kLlama]; }},
+    {"encoder-decoder", [](auto& d, auto&) { return d[kFamily] == kTransformer; }},
+    {"encoder-decoder x pipeline",
+     [](auto& d, auto&) { return d[kFamily] == kTransformer && axis_pipeline(d); }},
+    {"encoder-decoder x tensor", [](auto& d, auto&) { return d[kFamily] == kTransformer && axis_tensor(d); }},
+    {"encoder-decoder x sequence", [](auto& d, auto&) { return d[kFamily] == kTransformer && d[kSequence]; }},
+    {"source embedding of its own",
+     [](auto& d, auto& made) {
+       return d[kFamily] == kTransformer && !made.rank.model.share_source_embedding;
+     }},
+    {"BERT", [](auto& d, auto&) { return d[kFamily] == kBert; }},
+    {"BERT x pipeline", [](auto& d, auto&) { return d[kFamily] == kBert && axis_pipeline(d); }},
+    {"BERT x tensor", [](auto& d, auto&) { return d[kFamily] == kBert && axis_tensor(d); }},
+    {"BERT x sequence", [](auto& d, auto&) { return d[kFamily] == kBert && d[kSequence]; }},
+    {"classifier", [](auto&, auto& made) { return made.rank.model.num_classes > 0; }},
+    {"label smoothing", [](auto&, auto& made) { return made.rank.model.label_smoothing > 0; }},
+    {"norms after the sums",
+     [](auto&, auto& made) { return made.rank.model.norm_position == NormPosition::kPost; }},
+    {"GPT with norms after the sums", [](auto& d, auto&) { return d[kFamily] == kGpt && d[kNormPosition]; }},
     {"selective recompute", [](auto& d, auto&) { return d[kRecompute] == 1; }},
     {"full recompute", [](auto& d, auto&) { return d[kRecompute] == 2; }},
     {"recompute of some layers", [](auto& d, auto&) { return d[kRecomputeLayers] != 0; }},

@@ -23,6 +23,8 @@ enum class Knob {
   kSequence,         ///< sequence_parallel
   kRecompute,        ///< none, selective, full
   kRecomputeLayers,  ///< 0: all; else the first ones
+  kFamily,           ///< gpt, transformer, bert
+  kNormPosition,     ///< the family's own, the other
   kLlama,            ///< rope, RMSNorm, SwiGLU, no biases
   kUntied,
   kWidth,         ///< hidden_size 8 + 4 n
