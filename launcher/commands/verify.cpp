@@ -48,7 +48,7 @@ void print_verdict(const verify::Verdict& verdict) {
   const verify::Difference& difference = verdict.difference;
   const auto& gradient = difference.worst_gradient();
   const auto& weight = difference.worst_weight();
-  const verify::Bounds& bounds = verify::bounds_of(verdict.precision);
+  const verify::Bounds& bounds = verdict.bounds;
   const auto row = [&](const char* what, double error, double bound, const std::string& where) {
     fmt::print("  {:6} {:26} {:>8.1e}  {:>8.0e}  {:10} {}\n", name_of(verdict.precision), what, error, bound,
                error <= bound ? "agrees" : "DISAGREES", where);

@@ -75,6 +75,7 @@ class Communicator {
   virtual std::unique_ptr<Work> all_to_all_async(Tensor input, Tensor output) = 0;  ///< equal parts
   virtual std::unique_ptr<Work> broadcast_async(Tensor tensor, int root) = 0;
   virtual std::unique_ptr<Work> send_async(Tensor tensor, int destination, int tag) = 0;
+  /// Receives of one source and tag take its messages in the order in which they were posted.
   virtual std::unique_ptr<Work> receive_async(Tensor tensor, int source, int tag) = 0;
   virtual void barrier() = 0;
 

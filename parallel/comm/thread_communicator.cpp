@@ -32,7 +32,7 @@ class ThreadSend final : public Operation {
       : Operation(std::move(call), site), message_(std::make_shared<ThreadMessage>(call_.input)) {
     {
       const std::lock_guard lock(group.mutex);
-      group.messages[{site_.rank, call_.peer, call_.tag}].push_back(message_);
+      group.channels[{site_.rank, call_.peer, call_.tag}].messages.push_back(message_);
     }
     world.announce();
   }
@@ -47,7 +47,10 @@ class ThreadReceive final : public Operation {
  public:
   ThreadReceive(Call&& call, const CallSite& site, std::shared_ptr<ThreadWorld> world,
                 std::shared_ptr<ThreadGroup> group)
-      : Operation(std::move(call), site), world_(std::move(world)), group_(std::move(group)) {}
+      : Operation(std::move(call), site), world_(std::move(world)), group_(std::move(group)) {
+    const std::lock_guard lock(group_->mutex);
+    place_ = group_->channels[route()].num_posted++;
+  }
 
   bool advance() override {
     const std::shared_ptr<ThreadMessage> message = take();
@@ -67,16 +70,19 @@ class ThreadReceive final : public Operation {
  private:
   std::shared_ptr<ThreadMessage> take() {
     const std::lock_guard lock(group_->mutex);
-    const auto found = group_->messages.find({call_.peer, site_.rank, call_.tag});
-    if (found == group_->messages.end()) return nullptr;
-    std::shared_ptr<ThreadMessage> message = std::move(found->second.front());
-    found->second.pop_front();
-    if (found->second.empty()) group_->messages.erase(found);
+    ThreadChannel& channel = group_->channels.at(route());
+    if (channel.num_taken != place_ || channel.messages.empty()) return nullptr;
+    std::shared_ptr<ThreadMessage> message = std::move(channel.messages.front());
+    channel.messages.pop_front();
+    if (++channel.num_taken == channel.num_posted && channel.messages.empty())
+      group_->channels.erase(route());
     return message;
   }
+  ThreadGroup::Route route() const { return {call_.peer, site_.rank, call_.tag}; }
 
   std::shared_ptr<ThreadWorld> world_;
   std::shared_ptr<ThreadGroup> group_;
+  int64_t place_ = 0;  ///< among the receives of its channel
 };
 
 }  // namespace

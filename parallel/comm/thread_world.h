@@ -19,6 +19,14 @@ struct ThreadMessage {
   std::atomic<bool> received{false};
 };
 
+/// Messages of one route and tag. Receives take them in the order in which they were posted, whichever is
+/// asked first.
+struct ThreadChannel {
+  std::deque<std::shared_ptr<ThreadMessage>> messages;
+  int64_t num_posted = 0;  ///< receives
+  int64_t num_taken = 0;
+};
+
 /// What the thread ranks of one group share: their lines, messages, and the groups split from it.
 struct ThreadGroup {
   explicit ThreadGroup(int size) : lines(static_cast<size_t>(size)) {}
@@ -29,7 +37,7 @@ struct ThreadGroup {
   };
   std::vector<BoardLine> lines;
   std::mutex mutex;
-  std::map<Route, std::deque<std::shared_ptr<ThreadMessage>>> messages;
+  std::map<Route, ThreadChannel> channels;
   std::map<std::pair<int64_t, int>, std::shared_ptr<ThreadGroup>> splits;  ///< by (split number, color)
 };
 

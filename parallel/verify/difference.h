@@ -30,7 +30,8 @@ struct Difference {
   const OfTensor& worst_weight() const;
 };
 
-/// Over the first `num_steps` steps; weights are compared when these are all (0: all).
+/// Of runs in one precision, or in two: what rounding does. Over the first `num_steps` steps; weights are
+/// compared when these are all (0: all).
 Difference compare(const Trace& trace, const Trace& reference, int64_t num_steps = 0);
 
 /// The largest errors between two layouts.
@@ -40,8 +41,10 @@ struct Bounds {
   double loss;
   double grad_norm;
 };
-/// What any layout must keep over two steps.
-const Bounds& bounds_of(Precision precision);
+/// What any layout must keep over two steps, in fp64; and in another precision, where one rank is `rounding`
+/// away from fp64.
+Bounds fp64_bounds();
+Bounds bounds_of(Precision precision, const Difference& rounding);
 
 /// What is beyond the bounds, a sentence each; empty: the layouts agree. Of the gradients that disagree it
 /// names the one that backward makes first: what goes wrong there spreads to all that are made later.

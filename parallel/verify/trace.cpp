@@ -5,6 +5,16 @@
 
 namespace trireme::verify {
 
+namespace {
+
+WholeTensors::Values without_loss_scale(WholeTensors::Values gradients, double loss_scale) {
+  for (std::vector<double>& tensor : gradients)
+    for (double& value : tensor) value /= loss_scale;
+  return gradients;
+}
+
+}  // namespace
+
 Trace run_case(const VerifyCase& layout, Communicator& world, const RunHooks& hooks) {
   Context context;
   TrainingRank rank(context, world, layout.rank);
@@ -23,7 +33,8 @@ Trace run_case(const VerifyCase& layout, Communicator& world, const RunHooks& ho
       return make_batch(context, samples, made_up);
     };
     const StepResult result = rank.step().run(step, next, layout.lr, false);
-    trace.steps.push_back({result.loss, result.grad_norm, result.skipped, whole.gradients()});
+    trace.steps.push_back({result.loss, result.grad_norm, result.skipped,
+                           without_loss_scale(whole.gradients(), result.loss_scale)});
   }
   if (hooks.after) hooks.after(context, world, rank);
   trace.weights = whole.weights();

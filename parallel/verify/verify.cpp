@@ -5,12 +5,18 @@
 #include "core/base/error.h"
 
 namespace trireme::verify {
+namespace {
 
-Verdict verify_in(const VerifyCase& layout, Precision precision) {
-  const VerifyCase run = in_precision(layout, precision);
-  const Difference difference = compare(run_on_threads(run), run_on_threads(on_one_rank(run)));
-  return {precision, difference, disagreements(difference, bounds_of(precision))};
+Verdict judge(const Trace& trace, const Trace& reference, const Bounds& bounds) {
+  const Difference difference = compare(trace, reference);
+  return {trace.precision, difference, bounds, disagreements(difference, bounds)};
 }
+
+Trace run_in(const VerifyCase& layout, Precision precision) {
+  return run_on_threads(in_precision(layout, precision));
+}
+
+}  // namespace
 
 void require_agreement(const std::string& what, const std::vector<Verdict>& verdicts) {
   std::string found;
@@ -22,10 +28,19 @@ void require_agreement(const std::string& what, const std::vector<Verdict>& verd
                     ExitCode::kRanksDisagree);
 }
 
+Verdict verify_in_fp64(const VerifyCase& layout) {
+  return judge(run_in(layout, Precision::kFp64), run_in(on_one_rank(layout), Precision::kFp64),
+               fp64_bounds());
+}
+
 std::vector<Verdict> verify(const VerifyCase& layout) {
-  std::vector<Verdict> verdicts = {verify_in(layout, Precision::kFp64)};
+  const VerifyCase alone = on_one_rank(layout);
+  const Trace exact = run_in(alone, Precision::kFp64);
+  std::vector<Verdict> verdicts = {judge(run_in(layout, Precision::kFp64), exact, fp64_bounds())};
   const Precision own = layout.rank.precision.dtype;
-  if (own != Precision::kFp64) verdicts.push_back(verify_in(layout, own));
+  if (own == Precision::kFp64) return verdicts;
+  const Trace reference = run_in(alone, own);
+  verdicts.push_back(judge(run_in(layout, own), reference, bounds_of(own, compare(reference, exact))));
   return verdicts;
 }
 

@@ -11,16 +11,18 @@ namespace trireme::verify {
 struct Verdict {
   Precision precision;
   Difference difference;
-  std::vector<std::string> disagreements;  ///< beyond bounds_of(precision); empty: they agree
+  Bounds bounds;
+  std::vector<std::string> disagreements;  ///< beyond the bounds; empty: they agree
 };
 
-/// Runs the case in its layout on thread ranks, and on one rank, both in `precision`.
-Verdict verify_in(const VerifyCase& layout, Precision precision);
+/// Runs the case in its layout on thread ranks, and on one rank, both in fp64.
+Verdict verify_in_fp64(const VerifyCase& layout);
 
 /// Throws CommError (exit 76) with every disagreement of the verdicts; `what` names the run.
 void require_agreement(const std::string& what, const std::vector<Verdict>& verdicts);
 
-/// fp64, the judge, then the case's own precision where that is another.
+/// fp64, the judge, then the case's own precision where that is another: there a layout may be as far from
+/// one rank as rounding makes that rank from fp64 (bounds_of).
 std::vector<Verdict> verify(const VerifyCase& layout);
 
 }  // namespace trireme::verify

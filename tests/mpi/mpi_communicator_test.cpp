@@ -36,6 +36,10 @@ TEST_P(MpiCommunicator, MessagesReachTheirTags) {
   testing::expect_messages_reach_their_tags(*world_, context_);
 }
 
+TEST_P(MpiCommunicator, MessagesOfOneTagKeepTheirOrder) {
+  testing::expect_messages_of_one_tag_keep_their_order(*world_, context_);
+}
+
 TEST_P(MpiCommunicator, SplitsWorkAndGroupsDoNotBlockEachOther) {
   testing::expect_splits_work(*world_, context_);
 }

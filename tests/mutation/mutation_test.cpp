@@ -44,7 +44,7 @@ class Planted {
 /// What is wrong with a layout in fp64; an error of the run counts.
 std::vector<std::string> problems_of(const LayoutDraw& draw) {
   try {
-    return verify::verify_in(testing::make_case(draw), Precision::kFp64).disagreements;
+    return verify::verify_in_fp64(testing::make_case(draw)).disagreements;
   } catch (const Error& error) {
     return {error.what()};
   }

@@ -213,6 +213,29 @@ void expect_messages_reach_their_tags(Communicator& group, Context& context) {
     EXPECT_EQ(received[static_cast<size_t>(3 - tag)].data<int32_t>()[4], 1000 * previous + 10 * tag + 4);
 }
 
+void expect_messages_of_one_tag_keep_their_order(Communicator& group, Context& context) {
+  const int size = group.size(), rank = group.rank();
+  if (size == 1) return;
+  const int next = (rank + 1) % size, previous = (rank + size - 1) % size;
+  const auto make = [&](int64_t count) {
+    return context.zeros({count}, DType::kInt32, MemoryCategory::kWorkspace);
+  };
+  const Tensor first = make(3), second = make(500);
+  const auto receive_first = group.receive_async(first, previous, 9);
+  const auto receive_second = group.receive_async(second, previous, 9);
+  const Tensor one = make(3), two = make(500);
+  std::fill_n(one.data<int32_t>(), 3, 1);
+  std::fill_n(two.data<int32_t>(), 500, 2);
+  const auto send_one = group.send_async(one, next, 9);
+  const auto send_two = group.send_async(two, next, 9);
+  receive_second->wait();  // asked first, posted second
+  receive_first->wait();
+  send_one->wait();
+  send_two->wait();
+  EXPECT_EQ(first.data<int32_t>()[2], 1);
+  EXPECT_EQ(second.data<int32_t>()[499], 2);
+}
+
 void expect_counters_follow_their_definition(Communicator& group, Context& context) {
   const int size = group.size(), rank = group.rank();
   const auto make = [&](int64_t count) {

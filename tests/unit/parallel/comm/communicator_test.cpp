@@ -81,6 +81,13 @@ TEST_P(ThreadRanks, MessagesReachTheirTags) {
   });
 }
 
+TEST_P(ThreadRanks, MessagesOfOneTagKeepTheirOrder) {
+  run_thread_ranks(GetParam(), [](Communicator& world) {
+    Context context;
+    testing::expect_messages_of_one_tag_keep_their_order(world, context);
+  });
+}
+
 TEST_P(ThreadRanks, SplitsWorkAndGroupsDoNotBlockEachOther) {
   run_thread_ranks(GetParam(), [](Communicator& world) {
     Context context;

@@ -83,7 +83,8 @@ TEST(Difference, BeyondTheBoundsIsExitCode76) {
   Trace trace = small_trace();
   trace.steps[0].loss = 3;
   const Difference difference = verify::compare(trace, small_trace());
-  const verify::Verdict verdict{Precision::kFp64, difference, verify::disagreements(difference, kBounds)};
+  const verify::Verdict verdict{Precision::kFp64, difference, kBounds,
+                                verify::disagreements(difference, kBounds)};
   try {
     verify::require_agreement("run.yaml", {verdict});
     FAIL() << "nothing was thrown";
