@@ -22,6 +22,8 @@ pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 
 # Debian's package configuration of oneDNN asks for OpenCL headers that it does not need.
 find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)

@@ -64,7 +64,7 @@ std::vector<std::string> list_text_files(const std::vector<std::string>& inputs,
 }
 
 bool is_jsonl(const std::string& path) {
-  return path.ends_with(".jsonl");
+  return path.ends_with(".jsonl") || path.ends_with(".jsonl.gz");
 }
 
 std::string RawDocument::text(const std::string& key) const {
@@ -89,18 +89,16 @@ std::vector<RawDocument> DocumentReader::next(int64_t bytes) {
   std::vector<RawDocument> documents;
   const int64_t end = bytes_read_ + bytes;
   while (bytes_read_ < end || documents.empty()) {
-    if (lines_.is_open()) {
+    if (lines_) {
       read_line(documents);
       continue;
     }
     if (next_file_ == files_.size()) break;
     const std::string& file = files_[next_file_++];
     if (is_jsonl(file)) {
-      lines_.open(file, std::ios::binary);
-      line_number_ = 0;
-      if (!lines_) throw DataError(fmt::format("{}: cannot be opened: {}", file, last_system_error()));
+      lines_.emplace(file);
     } else {
-      documents.push_back({read_file(file), file, false});
+      documents.push_back({read_text(file), file, false});
       bytes_read_ += static_cast<int64_t>(documents.back().content.size());
     }
   }
@@ -108,18 +106,15 @@ std::vector<RawDocument> DocumentReader::next(int64_t bytes) {
 }
 
 void DocumentReader::read_line(std::vector<RawDocument>& documents) {
-  const std::string& file = files_[next_file_ - 1];
   std::string line;
-  if (std::getline(lines_, line)) {
-    ++line_number_;
-    bytes_read_ += static_cast<int64_t>(line.size()) + 1;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) return;
-    documents.push_back({std::move(line), fmt::format("{}:{}", file, line_number_), true});
+  const int64_t before = lines_->bytes_read();
+  if (!lines_->next(line)) {
+    lines_.reset();
     return;
   }
-  if (lines_.bad()) throw IoError(fmt::format("{}: reading failed: {}", file, last_system_error()));
-  lines_.close();
-  lines_.clear();
+  bytes_read_ += lines_->bytes_read() - before;
+  if (line.find_first_not_of(" \t\r") == std::string::npos) return;
+  documents.push_back({std::move(line), lines_->place(), true});
 }
 
 }  // namespace trireme

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "core/data/line_reader.h"
 
 namespace trireme {
 
@@ -13,6 +15,7 @@ namespace trireme {
 std::vector<std::string> list_text_files(const std::vector<std::string>& inputs,
                                          const std::vector<std::string>& include);
 
+/// Whether the name ends in .jsonl or .jsonl.gz.
 bool is_jsonl(const std::string& path);
 
 /// One document as it was read: a whole text file, or a line of a .jsonl file still to be parsed.
@@ -25,7 +28,7 @@ struct RawDocument {
   std::string text(const std::string& key) const;
 };
 
-/// Reads the documents of files one after the other.
+/// Reads the documents of files one after the other; those whose names end in .gz are unpacked.
 class DocumentReader {
  public:
   explicit DocumentReader(std::vector<std::string> files);
@@ -40,8 +43,7 @@ class DocumentReader {
 
   std::vector<std::string> files_;
   size_t next_file_ = 0;
-  std::ifstream lines_;  ///< open while inside a .jsonl file, which is files_[next_file_ - 1]
-  int64_t line_number_ = 0;
+  std::optional<LineReader> lines_;  ///< while inside a .jsonl file
   int64_t bytes_read_ = 0;
 };
 

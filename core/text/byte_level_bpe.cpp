@@ -134,10 +134,10 @@ std::string ByteLevelBpe::hashed_details() const {
   return details;
 }
 
-std::string ByteLevelBpe::to_json() const {
+Tokenizer::StoredFile ByteLevelBpe::stored() const {
   BpeVocabulary vocabulary{{}, pairs_, special_ids()};
   for (int32_t id = 0; id < vocab_size(); ++id) vocabulary.tokens.push_back(token(id));
-  return to_hugging_face_json(vocabulary);
+  return {"tokenizer.json", to_hugging_face_json(vocabulary)};
 }
 
 }  // namespace trireme

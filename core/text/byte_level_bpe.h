@@ -34,7 +34,7 @@ class ByteLevelBpe : public Tokenizer {
 
  protected:
   std::string hashed_details() const override;
-  std::string to_json() const override;
+  StoredFile stored() const override;
 
  private:
   struct Scratch;

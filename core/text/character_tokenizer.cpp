@@ -92,13 +92,13 @@ std::string CharacterTokenizer::hashed_details() const {
   return unit_ == CharacterUnit::kByte ? "byte" : "code_point";
 }
 
-std::string CharacterTokenizer::to_json() const {
+Tokenizer::StoredFile CharacterTokenizer::stored() const {
   const nlohmann::ordered_json root = {{"type", "trireme-character"},
                                        {"version", 1},
                                        {"unit", unit_ == CharacterUnit::kByte ? "byte" : "code_point"},
                                        {"units", units_},
                                        {"end_of_document", end_of_document_id().has_value()}};
-  return root.dump() + '\n';
+  return {"tokenizer.json", root.dump() + '\n'};
 }
 
 CharacterTrainer::CharacterTrainer(CharacterUnit unit) : unit_(unit), seen_(largest_value(unit) + 1) {}

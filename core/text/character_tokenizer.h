@@ -27,7 +27,7 @@ class CharacterTokenizer : public Tokenizer {
 
  protected:
   std::string hashed_details() const override;
-  std::string to_json() const override;
+  StoredFile stored() const override;
 
  private:
   CharacterUnit unit_;

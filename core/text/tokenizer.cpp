@@ -71,7 +71,8 @@ void Tokenizer::save(const std::string& folder) const {
   if (error)
     throw IoError(fmt::format("{}: cannot make the folder: {}", folder, error.message()),
                   ExitCode::kCannotCreate);
-  replace_file((std::filesystem::path(folder) / "tokenizer.json").string(), to_json());
+  const StoredFile file = stored();
+  replace_file((std::filesystem::path(folder) / file.name).string(), file.content);
 }
 
 std::string default_tokenizer_path(const std::string& prefix) {

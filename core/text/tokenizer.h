@@ -46,6 +46,8 @@ class Tokenizer {
   const std::string& token(int32_t id) const;
   std::optional<int32_t> id_of(std::string_view token) const;
   bool is_special(int32_t id) const;
+  /// Whether a text cut by cut_between_words has the tokens of its parts.
+  virtual bool may_be_cut() const { return true; }
   const SpecialIds& special() const { return special_; }
   /// special().end: what closes a document, if the tokenizer has it.
   std::optional<int32_t> end_of_document_id() const { return special_.end; }
@@ -54,7 +56,8 @@ class Tokenizer {
   /// XXH3-128 of all that decides what encode and decode return, as 32 hexadecimal digits. The same however
   /// the tokenizer was stored.
   std::string content_hash() const;
-  /// Writes `folder`/tokenizer.json, making the folder; the file appears complete or not at all.
+  /// Writes tokenizer.json (SentencePiece: tokenizer.model) into `folder`, making it; the file appears
+  /// complete or not at all.
   void save(const std::string& folder) const;
 
  protected:
@@ -67,8 +70,12 @@ class Tokenizer {
   virtual std::string join(std::span<const int32_t> ids) const;
   /// What the hash covers besides kind, tokens and special ids.
   virtual std::string hashed_details() const = 0;
-  /// The text of tokenizer.json.
-  virtual std::string to_json() const = 0;
+  struct StoredFile {
+    std::string name;
+    std::string content;
+  };
+  /// What save() writes.
+  virtual StoredFile stored() const = 0;
 
   const std::vector<int32_t>& special_ids() const { return special_ids_; }
   /// The special tokens with their texts, as views into this object.

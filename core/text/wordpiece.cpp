@@ -112,10 +112,10 @@ std::string WordPieceTokenizer::hashed_details() const {
                      text_.strip_accents, text_.lower_case, max_word_length_);
 }
 
-std::string WordPieceTokenizer::to_json() const {
+Tokenizer::StoredFile WordPieceTokenizer::stored() const {
   WordPieceVocabulary vocabulary{{}, text_, max_word_length_};
   for (int32_t id = 0; id < vocab_size(); ++id) vocabulary.tokens.push_back(token(id));
-  return to_hugging_face_json(vocabulary);
+  return {"tokenizer.json", to_hugging_face_json(vocabulary)};
 }
 
 }  // namespace trireme

@@ -37,7 +37,7 @@ class WordPieceTokenizer : public Tokenizer {
  protected:
   std::string join(std::span<const int32_t> ids) const override;
   std::string hashed_details() const override;
-  std::string to_json() const override;
+  StoredFile stored() const override;
 
  private:
   void encode_word(std::string_view word, std::vector<int32_t>& ids) const;
