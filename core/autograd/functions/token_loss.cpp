@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/autograd/functions/support.h"
 #include "core/base/error.h"
 #include "core/ops/checks.h"
 #include "core/ops/elementwise.h"
@@ -14,10 +15,6 @@
 
 namespace trireme {
 namespace {
-
-double first_element(const Tensor& x) {
-  return x.dtype() == DType::kFloat64 ? x.data<double>()[0] : static_cast<double>(x.data<float>()[0]);
-}
 
 std::vector<int64_t> counted_rows(const Tensor& targets) {
   std::vector<int64_t> rows;

@@ -3,58 +3,13 @@
 #include <cmath>
 #include <limits>
 
-#include "core/ops/attention_keys.h"
+#include "core/ops/reference/attention_rows.h"
 #include "core/ops/reference/doubles.h"
 
 namespace trireme::ops::reference {
-namespace {
-
-/// Where the rows of one query or key begin in dense doubles.
-struct Index {
-  explicit Index(const AttentionShape& shape)
-      : shape(shape), capacity(shape.key_capacity == 0 ? shape.key_length : shape.key_capacity) {}
-  int64_t query(int64_t sample, int64_t head, int64_t query) const {
-    return ((sample * shape.query_length + query) * shape.num_heads + head) * shape.head_dim;
-  }
-  int64_t key(int64_t sample, int64_t group, int64_t key) const {
-    return ((sample * capacity + key) * shape.num_query_groups + group) * shape.head_dim;
-  }
-  int64_t log_sum_exp(int64_t sample, int64_t head, int64_t query) const {
-    return (sample * shape.num_heads + head) * shape.query_length + query;
-  }
-  int64_t group(int64_t head) const { return head / (shape.num_heads / shape.num_query_groups); }
-
-  AttentionShape shape;
-  int64_t capacity;
-};
-
-double dot(const double* a, const double* b, int64_t count) {
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-void add_scaled(double* target, double factor, const double* source, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) target[i] += factor * source[i];
-}
-
-/// 0 for a dropped probability, 1 / (1 - p) for a kept one.
-double dropout_factor(const AttentionOptions& options, int64_t sample, int64_t head, int64_t query,
-                      int64_t key) {
-  if (options.dropout == 0.0) return 1.0;
-  const int64_t position = options.key_offset + key;
-  const RandomCounter counter =
-      attention_counter(options.sample_ids.data<int64_t>()[sample], options.head_offset + head,
-                        query_position(options) + query, position / 4);
-  const uint32_t bits = philox(options.dropout_key, counter)[position % 4];
-  return bits < dropout_threshold(options.dropout) ? 0.0 : 1.0 / (1.0 - options.dropout);
-}
-
-}  // namespace
-
 void attention_forward(Context& context, const AttentionShape& shape, const AttentionOptions& options,
                        const Tensor& q, const Tensor& k, const Tensor& v, Tensor& out, Tensor& log_sum_exp) {
-  const Index at(shape);
+  const AttentionIndex at(shape);
   const std::vector<double> queries = load_doubles(q), keys = load_doubles(k), values = load_doubles(v);
   std::vector<double> outputs(queries.size(), 0.0);
   std::vector<double> log_sums(log_sum_exp.num_elements(), -std::numeric_limits<double>::infinity());
@@ -94,7 +49,7 @@ void attention_backward(Context& context, const AttentionShape& shape, const Att
                         const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
                         const Tensor& log_sum_exp, const Tensor& d_out, Tensor& d_q, Tensor& d_k,
                         Tensor& d_v) {
-  const Index at(shape);
+  const AttentionIndex at(shape);
   const std::vector<double> queries = load_doubles(q), keys = load_doubles(k), values = load_doubles(v);
   const std::vector<double> outputs = load_doubles(out), d_outputs = load_doubles(d_out);
   const std::vector<double> log_sums = load_doubles(log_sum_exp);

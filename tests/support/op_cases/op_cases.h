@@ -7,6 +7,8 @@ namespace trireme::testing {
 /// One function per operation family; op_cases() concatenates them.
 std::vector<OpCase> gemm_cases();
 std::vector<OpCase> attention_cases();
+std::vector<OpCase> scored_attention_cases();
+std::vector<OpCase> disagreement_cases();
 std::vector<OpCase> cross_entropy_cases();
 std::vector<OpCase> elementwise_cases();
 std::vector<OpCase> reduce_cases();
