@@ -15,4 +15,7 @@ enum class SinusoidForm {
 /// ShapeError.
 void sinusoid_table(SinusoidForm form, Tensor& table);
 
+/// Row i of rows [n, D] becomes those of positions[i] (int32, any shape), which may be negative: distances.
+void sinusoid_rows(SinusoidForm form, const Tensor& positions, Tensor& rows);
+
 }  // namespace trireme::ops

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "core/autograd/parameter.h"
+#include "core/autograd/variable.h"
+
+namespace trireme {
+
+/// The trained tables of a complex-valued word embedding, each [V, D/2].
+struct ComplexTables {
+  Parameter& amplitude;
+  Parameter& frequency;
+  Parameter& phase;
+};
+
+/// y [ids, D]: formula and shapes in core/ops/complex_embedding.h. ids and positions int32.
+Variable complex_embedding(Context& context, const ComplexTables& tables, const Tensor& ids,
+                           const Tensor& positions);
+
+}  // namespace trireme
