@@ -40,8 +40,8 @@ const std::vector<OpCase>& op_cases() {
     std::vector<OpCase> all;
     for (auto family :
          {gemm_cases, attention_cases, scored_attention_cases, disagreement_cases, batch_norm_cases,
-          complex_embedding_cases, cross_entropy_cases, elementwise_cases, reduce_cases, norm_cases,
-          activation_cases, rotary_cases, embedding_cases, dropout_cases, optimizer_cases}) {
+          complex_embedding_cases, recurrent_cases, cross_entropy_cases, elementwise_cases, reduce_cases,
+          norm_cases, activation_cases, rotary_cases, embedding_cases, dropout_cases, optimizer_cases}) {
       std::vector<OpCase> some = family();
       std::move(some.begin(), some.end(), std::back_inserter(all));
     }

@@ -1,6 +1,11 @@
 #include "core/autograd/functions/rows.h"
 
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/ops/checks.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
 
 namespace trireme {
 namespace {
@@ -25,6 +30,54 @@ class EveryNthRow final : public Function {
   int64_t n_;
 };
 
+/// A table looked up by row, whose gradient is wide.
+class GatherRows final : public Function {
+ public:
+  GatherRows(Shape shape, DType dtype, Tensor rows)
+      : shape_(std::move(shape)), dtype_(dtype), rows_(std::move(rows)) {}
+  const char* name() const override { return "gather_rows"; }
+
+  std::vector<Tensor> backward(Context& context, std::vector<Tensor> d_outputs) override {
+    Tensor d_x = context.activation(shape_, dtype_);
+    const DType wide = ops::wide_dtype(dtype_);
+    Tensor sums = wide == dtype_ ? d_x : context.workspace(shape_, wide);
+    ops::embedding_backward(context, d_outputs[0], rows_, sums, false);
+    if (wide != dtype_) ops::cast(context, sums, d_x);
+    return {std::move(d_x)};
+  }
+
+ private:
+  Shape shape_;
+  DType dtype_;
+  Tensor rows_;
+};
+
+/// Rows b * T + step of a matrix, as one.
+Tensor rows_of_step(const Tensor& matrix, int64_t step, int64_t num_steps) {
+  return Tensor::view_of(
+      matrix.storage(), matrix.byte_offset() + step * matrix.row_stride() * size_of(matrix.dtype()),
+      {matrix.rows() / num_steps, matrix.cols()}, matrix.dtype(), num_steps * matrix.row_stride());
+}
+
+class StackSteps final : public Function {
+ public:
+  explicit StackSteps(int64_t num_steps) : num_steps_(num_steps) {}
+  const char* name() const override { return "stack_steps"; }
+
+  std::vector<Tensor> backward(Context& context, std::vector<Tensor> d_outputs) override {
+    std::vector<Tensor> d_steps;
+    for (int64_t step = 0; step < num_steps_; ++step) {
+      const Tensor rows = rows_of_step(d_outputs[0], step, num_steps_);
+      d_steps.push_back(context.activation(rows.shape(), rows.dtype()));
+      ops::cast(context, rows, d_steps.back());
+    }
+    return d_steps;
+  }
+
+ private:
+  int64_t num_steps_;
+};
+
 }  // namespace
 
 Variable every_nth_row(Context& context, const Variable& x, int64_t n) {
@@ -36,6 +89,31 @@ Variable every_nth_row(Context& context, const Variable& x, int64_t n) {
   }
   if (!Function::needed(context, {x}, false)) return Variable(std::move(y));
   return Function::record(context, std::make_shared<EveryNthRow>(from.shape(), n), {x}, {std::move(y)})[0];
+}
+
+Variable gather_rows(Context& context, const Variable& x, const Tensor& rows) {
+  const Tensor& table = x.value();
+  for (int64_t i = 0; i < rows.num_elements(); ++i)
+    if (const int32_t row = rows.data<int32_t>()[i]; row < 0 || row >= table.rows())
+      throw ShapeError(
+          fmt::format("gather_rows: row {} is {}; expected one of the {} rows of x", i, row, table.rows()));
+  Tensor y = context.activation({rows.num_elements(), table.cols()}, table.dtype());
+  ops::embedding_forward(context, table, rows, y);
+  if (!Function::needed(context, {x}, false)) return Variable(std::move(y));
+  auto node = std::make_shared<GatherRows>(table.shape(), table.dtype(), rows);
+  return Function::record(context, std::move(node), {x}, {std::move(y)})[0];
+}
+
+Variable stack_steps(Context& context, const std::vector<Variable>& steps) {
+  const Tensor& first = steps.at(0).value();
+  const auto num_steps = static_cast<int64_t>(steps.size());
+  Tensor y = context.activation({first.rows() * num_steps, first.cols()}, first.dtype());
+  for (int64_t step = 0; step < num_steps; ++step) {
+    Tensor rows = rows_of_step(y, step, num_steps);
+    ops::cast(context, steps[static_cast<size_t>(step)].value(), rows);
+  }
+  if (!Function::needed(context, steps, false)) return Variable(std::move(y));
+  return Function::record(context, std::make_shared<StackSteps>(num_steps), steps, {std::move(y)})[0];
 }
 
 }  // namespace trireme

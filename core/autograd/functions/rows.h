@@ -7,4 +7,11 @@ namespace trireme {
 /// Rows 0, n, 2n, ... of x [rows, D], rows a multiple of n. Backward puts zeros between them.
 Variable every_nth_row(Context& context, const Variable& x, int64_t n);
 
+/// y[i] = x[rows[i]]: x [R, D], rows int32 [N] in any order, repeated or left out. Throws ShapeError for a
+/// row outside x.
+Variable gather_rows(Context& context, const Variable& x, const Tensor& rows);
+
+/// T steps [B, D] each -> [B*T, D] with row b * T + t: the outputs of a decoder that runs step by step.
+Variable stack_steps(Context& context, const std::vector<Variable>& steps);
+
 }  // namespace trireme

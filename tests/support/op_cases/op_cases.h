@@ -11,6 +11,7 @@ std::vector<OpCase> scored_attention_cases();
 std::vector<OpCase> disagreement_cases();
 std::vector<OpCase> batch_norm_cases();
 std::vector<OpCase> complex_embedding_cases();
+std::vector<OpCase> recurrent_cases();
 std::vector<OpCase> cross_entropy_cases();
 std::vector<OpCase> elementwise_cases();
 std::vector<OpCase> reduce_cases();
