@@ -168,7 +168,7 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
 }  // namespace
 
 Family bert_family() {
-  return {"bert", defaults, check, make};
+  return {"bert", false, defaults, check, make};
 }
 
 }  // namespace trireme

@@ -49,7 +49,7 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
 }  // namespace
 
 Family gpt_family() {
-  return {"gpt", defaults, check, make};
+  return {"gpt", true, defaults, check, make};
 }
 
 }  // namespace trireme

@@ -129,7 +129,7 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
 }  // namespace
 
 Family transformer_family() {
-  return {"transformer", defaults, check, make};
+  return {"transformer", true, defaults, check, make};
 }
 
 }  // namespace trireme

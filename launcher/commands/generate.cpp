@@ -8,8 +8,10 @@
 
 #include "core/base/error.h"
 #include "core/generation/generate.h"
+#include "core/models/registry.h"
 #include "core/text/tokenizer.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/line_translator.h"
 #include "launcher/commands/trained_model.h"
 #include "launcher/commands/usage.h"
 #include "launcher/config/load.h"
@@ -24,6 +26,7 @@ struct GenerateOptions {
   std::string checkpoint;
   std::string tokenizer;
   std::string prompt;
+  std::string input;
   int64_t max_tokens = 200;
   bool greedy = false;
   int64_t num_threads = 0;
@@ -57,29 +60,68 @@ void print_now(const std::string& text) {
   std::fflush(stdout);
 }
 
-ExitCode generate_text(const GenerateOptions& options) {
-  check(options.sampling);
-  const std::string step = step_of(options);
-  const RunConfig config = parse_run_config(read_training_state(step).config_json, step + "/manifest.json");
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(tokenizer_path_of(options, config.data));
+/// A trained model with its tokenizer, on this process's threads.
+struct Generator {
+  explicit Generator(const GenerateOptions& options)
+      : step(step_of(options)),
+        config(parse_run_config(read_training_state(step).config_json, step + "/manifest.json")),
+        tokenizer_path(tokenizer_path_of(options, config.data)),
+        tokenizer(load_tokenizer(tokenizer_path)) {
+    if (!family_named(config.model.family).generates)
+      throw ConfigError(fmt::format("generate: a model of family {} makes no text", config.model.family));
+    context.num_threads =
+        options.num_threads > 0 ? static_cast<int>(options.num_threads) : omp_get_num_procs();
+    omp_set_num_threads(context.num_threads);
+    trained = std::make_unique<TrainedModel>(context, config, step);
+  }
 
+  std::string step;
+  RunConfig config;
+  std::string tokenizer_path;
+  std::unique_ptr<Tokenizer> tokenizer;
   Context context;
-  context.num_threads = options.num_threads > 0 ? static_cast<int>(options.num_threads) : omp_get_num_procs();
-  omp_set_num_threads(context.num_threads);
-  TrainedModel trained(context, config, step);
+  std::unique_ptr<TrainedModel> trained;
+};
 
-  GenerationOptions generation{.max_new_tokens = options.max_tokens,
-                               .context_length = config.model.max_position_embeddings,
-                               .sampling = options.sampling,
-                               .stop_token = tokenizer->end_of_document_id()};
-  if (options.greedy) generation.sampling.temperature = 0;
+SamplingOptions sampling_of(const GenerateOptions& options) {
+  SamplingOptions sampling = options.sampling;
+  if (options.greedy) sampling.temperature = 0;
+  return sampling;
+}
+
+void continue_prompt(Generator& generator, const GenerateOptions& options) {
+  if (!options.input.empty())
+    throw ConfigError("generate: --input is for an encoder-decoder, which translates lines; give --prompt");
+  const Tokenizer& tokenizer = *generator.tokenizer;
+  const GenerationOptions generation{.max_new_tokens = options.max_tokens,
+                                     .context_length = generator.config.model.max_position_embeddings,
+                                     .sampling = sampling_of(options),
+                                     .stop_token = tokenizer.end_of_document_id()};
   print_now(options.prompt);
-  generate(context, *trained.model, prompt_tokens(options.prompt, *tokenizer), generation,
+  generate(generator.context, *generator.trained->model, prompt_tokens(options.prompt, tokenizer), generation,
            [&](int32_t token) {
-             print_now(tokenizer->decode({&token, 1}, SpecialTokens::kParse));
+             print_now(tokenizer.decode({&token, 1}, SpecialTokens::kParse));
              return true;
            });
   print_now("\n");
+}
+
+void translate_prompt(Generator& generator, const GenerateOptions& options) {
+  std::vector<std::string> lines = {options.prompt};
+  if (!options.input.empty()) lines = read_lines(options.input);
+  LineTranslator translator(generator.context, *generator.trained->model, *generator.tokenizer,
+                            generator.tokenizer_path, generator.config.model.max_position_embeddings,
+                            sampling_of(options));
+  for (const std::string& line : translator.translate(lines)) fmt::print("{}\n", line);
+}
+
+ExitCode generate_text(const GenerateOptions& options) {
+  check(options.sampling);
+  Generator generator(options);
+  if (generator.config.model.encoder_num_layers > 0)
+    translate_prompt(generator, options);
+  else
+    continue_prompt(generator, options);
   return ExitCode::kOk;
 }
 
@@ -88,9 +130,12 @@ ExitCode generate_text(const GenerateOptions& options) {
 void add_generate(CLI::App& app, CommandAction& action) {
   CLI::App& command = *app.add_subcommand("generate", "Continue a text with a trained model");
   command.footer(
-      "Prints the prompt and its continuation as it is made; ends at the end of a document.\n\n"
+      "Prints the prompt and its continuation as it is made; ends at the end of a document. An "
+      "encoder-decoder\n"
+      "prints translations, one a line.\n\n"
       "  trireme generate runs/shakespeare-char --prompt 'ROMEO:' --temperature 0.8\n"
-      "  trireme generate --checkpoint runs/run/checkpoints --prompt 'int main(' --greedy");
+      "  trireme generate --checkpoint runs/run/checkpoints --prompt 'int main(' --greedy\n"
+      "  trireme generate runs/multi30k --input test.de --greedy > test.out");
   const auto options = std::make_shared<GenerateOptions>();
   SamplingOptions& sampling = options->sampling;
   command.add_option("RUN", options->run, "Run file, or the output folder of a run")
@@ -98,8 +143,13 @@ void add_generate(CLI::App& app, CommandAction& action) {
   command.add_option("--checkpoint", options->checkpoint, "Step folder, or a folder of steps: the newest")
       ->type_name("PATH");
   command.add_option("--tokenizer", options->tokenizer, "Tokenizer, where not the run's")->type_name("PATH");
-  command.add_option("--prompt", options->prompt, "Text to continue; empty: a new document")
-      ->type_name("TEXT");
+  const auto prompt = command
+                          .add_option("--prompt", options->prompt,
+                                      "Text to continue (empty: a new document), or to translate")
+                          ->type_name("TEXT");
+  command.add_option("--input", options->input, "Text file: an encoder-decoder translates each of its lines")
+      ->type_name("FILE")
+      ->excludes(prompt);
   command.add_option("--max-tokens,--max-new-tokens", options->max_tokens, "Tokens to make at most")
       ->check(at_least(0))
       ->capture_default_str();
