@@ -9,7 +9,6 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
-find_package(Protobuf REQUIRED)
 
 # The serial HDF5 build is thread-safe; the MPI build is not.
 find_package(HDF5 REQUIRED COMPONENTS C)

@@ -2,7 +2,6 @@
 
 #include <H5public.h>
 #include <fmt/format.h>
-#include <google/protobuf/stubs/common.h>
 
 #include "core/ops/cpu/cpu_info.h"
 #include "launcher/build_info.h"
@@ -27,10 +26,9 @@ std::string mpi_version() {
 std::string version_text() {
   return fmt::format(
       "trireme {} (commit {})\ncompiler: {}\n"
-      "libraries: oneDNN {}, HDF5 {}, {}, yaml-cpp {}, Highway {}, protobuf {}\ninstruction set: {}",
+      "libraries: oneDNN {}, HDF5 {}, {}, yaml-cpp {}, Highway {}\ninstruction set: {}",
       kVersion, kCommit, kCompiler, ops::cpu::dnnl_version(), hdf5_version(), mpi_version(), kYamlCppVersion,
-      kHighwayVersion, google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION),
-      name_of(ops::cpu::supported_instruction_set()));
+      kHighwayVersion, name_of(ops::cpu::supported_instruction_set()));
 }
 
 }  // namespace trireme

@@ -7,8 +7,8 @@
 
 #include "core/base/host.h"
 #include "core/io/directory.h"
-#include "event.pb.h"
 #include "launcher/train/crc32c.h"
+#include "launcher/train/event_message.h"
 
 namespace trireme {
 namespace {
@@ -34,25 +34,12 @@ std::string new_event_file(const std::string& folder) {
 
 TensorBoardWriter::TensorBoardWriter(const std::string& folder, int64_t last_step)
     : file_(new_event_file(folder)) {
-  tensorboard::Event event;
-  event.set_wall_time(wall_time());
-  event.set_file_version("brain.Event:2");
-  write_record(event.SerializeAsString());
-  event.set_step(last_step + 1);
-  event.mutable_session_log()->set_status(1);
-  write_record(event.SerializeAsString());
+  write_record(file_version_event(wall_time(), "brain.Event:2"));
+  write_record(session_start_event(wall_time(), last_step + 1));
 }
 
 void TensorBoardWriter::write(int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
-  tensorboard::Event event;
-  event.set_wall_time(wall_time());
-  event.set_step(step);
-  for (const auto& [tag, number] : scalars) {
-    tensorboard::Value& value = *event.mutable_summary()->add_value();
-    value.set_tag(tag);
-    value.set_simple_value(static_cast<float>(number));
-  }
-  write_record(event.SerializeAsString());
+  write_record(scalars_event(wall_time(), step, scalars));
 }
 
 void TensorBoardWriter::write_record(const std::string& data) {

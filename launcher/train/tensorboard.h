@@ -10,8 +10,8 @@
 namespace trireme {
 
 /// Writes scalars into a new TensorBoard event file: TFRecords (length, masked CRC-32C of it, data, masked
-/// CRC-32C of that) of Event messages (event.proto), the first with file_version "brain.Event:2". Each record
-/// is one write, so a crash loses at most the last.
+/// CRC-32C of that) of Event messages (event_message.h), the first with file_version "brain.Event:2". Each
+/// record is one write, so a crash loses at most the last.
 class TensorBoardWriter {
  public:
   /// Makes `folder` and a file in it named as TensorBoard expects, and voids what earlier files say of steps
