@@ -54,7 +54,9 @@ void add_tokenize(CLI::App& app, CommandAction& action) {
   const auto decode = std::make_shared<bool>(false), plain = std::make_shared<bool>(false);
   command
       .add_option("--tokenizer", *path,
-                  "Folder or file of tokenizer.json, or GPT-2's encoder.json and vocab.bpe")
+                  "Folder or file of tokenizer.json, GPT-2's encoder.json and vocab.bpe, BERT's vocab.txt, "
+                  "SentencePiece's "
+                  ".model")
       ->required();
   command.add_flag("--decode", *decode, "JSON arrays of ids in, text out");
   command.add_flag(
