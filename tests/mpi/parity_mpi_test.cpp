@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/mpi/mpi_main.h"
@@ -21,14 +22,20 @@ class MpiParity : public ::testing::TestWithParam<bool> {
 
 TEST_P(MpiParity, ProcessesGiveTheGradientsAndLossesOfOneRank) {
   const auto world = this->world();
-  for (const ModelConfig& model : {testing::parity_gpt2(), testing::parity_llama()}) {
+  for (const ModelConfig& model : {testing::parity_gpt2(), testing::parity_llama(),
+                                   testing::parity_transformer(), testing::parity_bert()}) {
+    verify::Trace exact;  // one rank in fp64
     for (const Precision precision : {Precision::kFp64, Precision::kFp32}) {
       const VerifyCase run = on_processes(testing::parity_run(model, precision), 1);
       const verify::Trace trace = verify::run_case(run, *world);
       if (world->rank() != 0) continue;
       const verify::Trace alone = verify::run_on_threads(verify::on_one_rank(run));
-      testing::expect_within(verify::compare(trace, alone), precision == Precision::kFp64 ? 1e-12 : 3e-5,
-                             name_of(precision));
+      if (precision == Precision::kFp64) exact = alone;
+      const verify::Bounds bounds = precision == Precision::kFp64
+                                        ? verify::Bounds{1e-12, 1e-12, 1e-12, 1e-12}
+                                        : verify::bounds_of(precision, verify::compare(alone, exact));
+      EXPECT_THAT(verify::disagreements(verify::compare(trace, alone), bounds), ::testing::IsEmpty())
+          << model.family << " in " << name_of(precision);
     }
   }
 }
@@ -46,19 +53,21 @@ TEST_P(MpiParity, ProcessesAndThreadsGiveTheSameBits) {
 TEST_P(MpiParity, PipelinesOfProcessesGiveTheGradientsOfOneRank) {
   using enum PipelineSchedule;
   const auto world = this->world();
-  ModelConfig model = testing::parity_gpt2();
-  model.num_layers = 6;
-  for (const PipelineSchedule schedule : {kGpipe, k1f1b, kInterleaved, kZeroBubble}) {
-    VerifyCase run = on_processes(testing::parity_run(model), 2);
-    run.num_steps = 3;
-    run.rank.parallel.pipeline_schedule = schedule;
-    run.rank.parallel.pipeline_model_parallel_size = world->size();
-    run.rank.parallel.virtual_pipeline_model_parallel_size = schedule == kInterleaved ? 2 : 1;
-    const verify::Trace trace = verify::run_case(run, *world);
-    if (world->rank() != 0) continue;
-    const verify::Trace alone = verify::run_on_threads(verify::on_one_rank(run));
-    testing::expect_within(verify::compare(trace, alone), 1e-12, name_of(schedule));
-  }
+  ModelConfig decoder = testing::parity_gpt2(), encoder_decoder = testing::parity_transformer();
+  decoder.num_layers = 6;
+  encoder_decoder.encoder_num_layers = encoder_decoder.num_layers = 3;
+  for (const PipelineSchedule schedule : {kGpipe, k1f1b, kInterleaved, kZeroBubble})
+    for (const ModelConfig& model : {decoder, encoder_decoder}) {
+      VerifyCase run = on_processes(testing::parity_run(model), 2);
+      run.num_steps = 3;
+      run.rank.parallel.pipeline_schedule = schedule;
+      run.rank.parallel.pipeline_model_parallel_size = world->size();
+      run.rank.parallel.virtual_pipeline_model_parallel_size = schedule == kInterleaved ? 2 : 1;
+      const verify::Trace trace = verify::run_case(run, *world);
+      if (world->rank() != 0) continue;
+      const verify::Trace alone = verify::run_on_threads(verify::on_one_rank(run));
+      testing::expect_within(verify::compare(trace, alone), 1e-12, name_of(schedule));
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Transports, MpiParity, ::testing::Values(true, false),

@@ -2,13 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "core/models/registry.h"
+
 namespace trireme::testing {
 namespace {
 
 constexpr int64_t kLength = 7;
 
-ModelConfig tiny() {
-  ModelConfig config;
+ModelConfig tiny(const char* family = "gpt") {
+  ModelConfig config = family_named(family).defaults();
   config.num_layers = 2;
   config.hidden_size = 12;
   config.num_attention_heads = 2;
@@ -36,6 +38,20 @@ ModelConfig parity_llama() {
   config.activation = FeedForwardActivation::kSwiglu;
   config.add_bias_linear = false;
   config.untie_embeddings_and_output_weights = true;
+  config.resolve(0, kLength);
+  return config;
+}
+
+ModelConfig parity_transformer() {
+  ModelConfig config = tiny("transformer");
+  config.encoder_num_layers = 2;
+  config.label_smoothing = 0.1;
+  config.resolve(0, kLength);
+  return config;
+}
+
+ModelConfig parity_bert() {
+  ModelConfig config = tiny("bert");
   config.resolve(0, kLength);
   return config;
 }

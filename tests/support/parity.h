@@ -9,6 +9,8 @@ namespace trireme::testing {
 /// The models of the parity tests: two layers, dropout on, odd sizes. Tied GPT-2, untied grouped-query Llama.
 ModelConfig parity_gpt2();
 ModelConfig parity_llama();
+ModelConfig parity_transformer();
+ModelConfig parity_bert();
 
 /// Fifty steps of 12 samples, small buckets, on one rank in one micro-batch; the tests change what they are
 /// about.
