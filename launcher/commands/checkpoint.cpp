@@ -163,8 +163,8 @@ ExitCode repair(const std::string& step) {
 }  // namespace
 
 void add_checkpoint(CLI::App& app, CommandAction& action) {
-  CLI::App& command =
-      *app.add_subcommand("checkpoint", "List, inspect, verify, compare, convert and repair checkpoints");
+  CLI::App& command = *app.add_subcommand(
+      "checkpoint", "List, inspect, verify, compare, average, convert and repair checkpoints");
   command.require_subcommand(1);
   const auto path = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
@@ -225,6 +225,27 @@ void add_checkpoint(CLI::App& app, CommandAction& action) {
   importing.add_option("FOLDER", imported->input, "config.json, *.safetensors, tokenizer.json")->required();
   importing.add_option("--output", imported->output, "Folder to make")->required()->type_name("FOLDER");
   importing.callback([&action, imported] { action = [=] { return import_checkpoint(*imported); }; });
+
+  CLI::App& averaging =
+      *command.add_subcommand("average", "Average the weights of several steps into a new one");
+  averaging.footer(
+      "Steps of one model, whatever their layouts; means are taken in fp64. The new folder holds one step "
+      "(weights "
+      "alone)\nand config.yaml: evaluate, generate, export and training.initialize_from take it.\n\n"
+      "  trireme checkpoint average runs/book --last 5 --output runs/book-mean\n"
+      "  trireme checkpoint average runs/book --ema --output runs/book-ema\n"
+      "  trireme evaluate runs/book-mean");
+  const auto averaged = std::make_shared<AverageOptions>();
+  averaging
+      .add_option("STEP", averaged->paths,
+                  "Step folders (of a run's output folder: its newest), or with --last one run")
+      ->required();
+  averaging.add_option("--last", averaged->last, "The newest K steps of the run")
+      ->type_name("K")
+      ->check(CLI::PositiveNumber);
+  averaging.add_flag("--ema", averaged->ema, "The moving averages that the steps hold (optimizer.ema_decay)");
+  averaging.add_option("--output", averaged->output, "Folder to make")->required()->type_name("FOLDER");
+  averaging.callback([&action, averaged] { action = [=] { return average_checkpoints(*averaged); }; });
 
   CLI::App& repairing =
       *command.add_subcommand("repair-index", "Make index.h5 of a step again, from its manifest");

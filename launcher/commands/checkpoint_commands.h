@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/base/exit_code.h"
 #include "core/io/safetensors.h"
@@ -25,5 +26,14 @@ struct ImportOptions {
 };
 /// Makes the output folder of a run, with a checkpoint of step 0, from a folder of Transformers.
 ExitCode import_checkpoint(const ImportOptions& options);
+
+struct AverageOptions {
+  std::vector<std::string> paths;  ///< step folders; one folder of steps with `last`
+  int64_t last = 0;                ///< so many newest steps; 0: what `paths` names
+  bool ema = false;                ///< their moving averages instead of their weights
+  std::string output;
+};
+/// Makes the output folder of a run, with a checkpoint of the mean of the weights.
+ExitCode average_checkpoints(const AverageOptions& options);
 
 }  // namespace trireme

@@ -88,6 +88,26 @@ void check_schedule(const RunConfig& config, ConfigProblems& problems) {
   check_noam(optimizer, problems);
 }
 
+void check_evaluation(const RunConfig& config, ConfigProblems& problems) {
+  const TrainingConfig& training = config.training;
+  const TrainingConfig usual;
+  if (training.eval_ema && config.optimizer.ema_decay == 0)
+    problems.add("training.eval_ema: given true, expected false without optimizer.ema_decay");
+  if (training.early_stopping_patience > 0) {
+    if (training.eval_interval == 0)
+      problems.add("training.early_stopping_patience: given {}, expected 0 without training.eval_interval",
+                   training.early_stopping_patience);
+    return;
+  }
+  if (training.early_stopping_min_delta != usual.early_stopping_min_delta)
+    problems.add(
+        "training.early_stopping_min_delta: given {}, expected nothing without early_stopping_patience",
+        training.early_stopping_min_delta);
+  if (training.early_stopping_metric != usual.early_stopping_metric)
+    problems.add("training.early_stopping_metric: given {}, expected nothing without early_stopping_patience",
+                 training.early_stopping_metric);
+}
+
 void check_precision(const PrecisionConfig& precision, ConfigProblems& problems) {
   if (precision.dtype == Precision::kFp16) {
     if (precision.initial_loss_scale < precision.min_loss_scale)
@@ -187,6 +207,7 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   if (config.optimizer.lr_decay_style == LrDecayStyle::kNoam && config.optimizer.noam_model_size == 0)
     config.optimizer.noam_model_size = config.model.hidden_size;
   check_precision(config.precision, problems);
+  check_evaluation(config, problems);
   check_recompute(config, problems);
   check_data(config.data, problems);
   check_resume(config.training, problems);

@@ -5,6 +5,16 @@
 
 namespace trireme {
 
+std::map<std::string, double> metrics_of(const EvaluationResult& result) {
+  const auto accuracy = [&](LossTerm term) {
+    const LossSum& loss = result.losses[term];
+    return loss.count > 0 ? static_cast<double>(loss.right) / static_cast<double>(loss.count) : 0.0;
+  };
+  return {{"validation_loss", result.loss},
+          {"validation_token_accuracy", accuracy(LossTerm::kTokens)},
+          {"validation_sample_accuracy", accuracy(LossTerm::kSamples)}};
+}
+
 EvaluationResult evaluate(Context& context, PipelineEngine& engine, Mesh& mesh, const SampleSource& source,
                           int64_t micro_batch_size, int64_t max_batches) {
   // Data rank r takes windows r, r + ranks, r + 2 ranks, ...

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "core/data/sample_source.h"
 #include "parallel/pipeline/engine.h"
 
@@ -11,6 +14,9 @@ struct EvaluationResult {
 
   int64_t tokens() const { return losses[LossTerm::kTokens].count; }
 };
+
+/// What early stopping may look at, by name. An accuracy without anything to count is 0.
+std::map<std::string, double> metrics_of(const EvaluationResult& result);
 
 /// Mean loss of the windows of `source`, each once, split over the data ranks of `mesh`; `max_batches` > 0
 /// takes so many micro-batches a rank. Nothing is recorded and dropout is off. Collective over the world.

@@ -37,20 +37,22 @@ ExitCode Trainer::run() {
   print_start();
   if (state_.step >= config_.training.train_iters)
     say(fmt::format("nothing is left to do: training.train_iters is {}", config_.training.train_iters));
-  while (state_.step < config_.training.train_iters) {
+  if (early_stopping_->should_stop())
+    say(fmt::format("nothing is left to do: stopped early, {}", early_stopping_->reason()));
+  while (state_.step < config_.training.train_iters && !early_stopping_->should_stop()) {
     const bool stop = train_one_step();
-    const bool last = state_.step == config_.training.train_iters;
-    if (last || due(config_.training.eval_interval)) evaluate_now();
+    const bool end = state_.step == config_.training.train_iters;
+    const bool best = (end || due(config_.training.eval_interval)) && evaluate_now();
+    if (early_stopping_->should_stop())
+      say(fmt::format("stopped early after step {}: {}", state_.step, early_stopping_->reason()));
+    const bool last = end || early_stopping_->should_stop();
     if (stop && !last) {
       save(true);
       say(fmt::format("stopped by a signal after step {}: saved; the same command goes on from here",
                       state_.step));
       return ExitCode::kPreempted;
     }
-    if (last ? config_.checkpoint.save_last : due(config_.checkpoint.save_interval))
-      save(last);
-    else
-      poll_save();
+    save_what_is_due(last, best);
   }
   conclude(checkpoints_->wait(), Next::kTraining);
   say(fmt::format("done: step {}, {} tokens, peak memory of a rank {}", state_.step,
@@ -121,13 +123,36 @@ StepReport Trainer::report_of(const StepResult& result, double lr, double second
   return report;
 }
 
-void Trainer::evaluate_now() {
-  if (!validation_source_ || validation_source_->num_samples() == 0) return;
+bool Trainer::evaluate_now() {
+  if (!validation_source_ || validation_source_->num_samples() == 0) return false;
   const auto start = Clock::now();
+  if (config_.training.eval_ema) exchange_average();
   const EvaluationResult result = evaluate(context_, rank_->engine(), rank_->mesh(), *validation_source_,
                                            config_.training.micro_batch_size, config_.training.eval_iters);
+  if (config_.training.eval_ema) exchange_average();
   set_validation_loss(state_, result.loss);
   if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens(), seconds_since(start));
+  const bool best = early_stopping_->observe(state_.step, metrics_of(result));
+  if (early_stopping_->is_on()) set_early_stopping(state_, early_stopping_->progress());
+  return best;
+}
+
+void Trainer::exchange_average() {
+  // As long as every step was skipped there is no average yet.
+  if (state_.step > rank_->step().scaler().num_skipped()) rank_->exchange_average(context_);
+}
+
+void Trainer::save_what_is_due(bool last, bool best) {
+  if (last && (best || config_.checkpoint.save_last)) return save(true);
+  if (best) {  // not to be skipped because the one before it is still being written
+    const auto start = Clock::now();
+    conclude(checkpoints_->wait(), Next::kTraining);
+    checkpoint_seconds_ += seconds_since(start);
+  }
+  if (best || (!last && due(config_.checkpoint.save_interval)))
+    save(false);
+  else
+    poll_save();
 }
 
 void Trainer::poll_save() {
@@ -144,7 +169,7 @@ void Trainer::save(bool last) {
   else
     conclude(checkpoints_->poll_to_commit(), Next::kTraining);
   try {
-    if (last || !config_.checkpoint.async)
+    if (last || !config_.checkpoint.saves_in_background())
       conclude(checkpoints_->save(context_, state_, rank_->store(), rank_->optimizer().state()),
                Next::kTraining);
     else if (!checkpoints_->start_save(context_, state_, rank_->store(), rank_->optimizer().state()))

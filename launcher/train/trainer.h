@@ -8,6 +8,7 @@
 #include "core/data/prefetcher.h"
 #include "core/data/sample_source.h"
 #include "launcher/config/plan.h"
+#include "launcher/train/early_stopping.h"
 #include "launcher/train/memory_estimate.h"
 #include "launcher/train/rank_placement.h"
 #include "launcher/train/step_report.h"
@@ -29,8 +30,8 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Trains to train_iters (kOk), or to the end of the step in which a rank was asked to stop: then it saves
-  /// and returns kPreempted. Collective; throws Error.
+  /// Trains to train_iters or until early stopping ends the run (kOk), or to the end of the step in which a
+  /// rank was asked to stop: then it saves and returns kPreempted. Collective; throws Error.
   ExitCode run();
 
   int64_t step() const { return state_.step; }  ///< optimizer steps done, restored ones included
@@ -51,7 +52,10 @@ class Trainer {
   bool train_one_step();
   void draw_timeline();
   StepReport report_of(const StepResult& result, double lr, double seconds) const;
-  void evaluate_now();
+  /// True: the best evaluation so far, for early stopping.
+  bool evaluate_now();
+  void exchange_average();
+  void save_what_is_due(bool last, bool best);
   /// Begins a save, or makes it where training waits: the process's last one, which must succeed.
   void save(bool last);
   void poll_save();
@@ -79,6 +83,7 @@ class Trainer {
   std::unique_ptr<Prefetcher> prefetcher_;
   std::unique_ptr<Telemetry> telemetry_;  ///< rank 0
   TrainingState state_;
+  std::unique_ptr<EarlyStopping> early_stopping_;
   std::string initialized_from_;   ///< step folder; empty: nothing
   int64_t num_steps_ = 0;          ///< of this process
   double total_peak_tflops_ = 0;   ///< of all ranks; 0: unknown

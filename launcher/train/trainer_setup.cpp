@@ -10,6 +10,7 @@
 #include "launcher/config/print.h"
 #include "launcher/config/rank_options.h"
 #include "launcher/train/console.h"
+#include "launcher/train/evaluation.h"
 #include "launcher/train/instruction_set.h"
 #include "launcher/train/memory_estimate.h"
 #include "launcher/train/peak.h"
@@ -50,6 +51,11 @@ void Trainer::open_data() {
   const uint64_t seed = static_cast<uint64_t>(config_.training.seed);
   training_source_ = make_training_source(config_.data, config_.model.vocab_size, seed);
   validation_source_ = make_validation_source(config_.data, config_.model.vocab_size, seed);
+  if (config_.training.early_stopping_patience > 0 &&
+      (!validation_source_ || validation_source_->num_samples() == 0))
+    throw ConfigError(
+        "training.early_stopping_patience: there is no validation data; set data.validation_fraction or "
+        "data.valid_data_path");
 }
 
 void Trainer::build_model() {
@@ -83,6 +89,8 @@ void Trainer::restore() {
   } else if (!config_.training.initialize_from.empty()) {
     initialize(fresh);
   }
+  early_stopping_ = std::make_unique<EarlyStopping>(config_.training, state_);
+  early_stopping_->check(metrics_of({}));
 }
 
 void Trainer::initialize(const TrainingState& fresh) {

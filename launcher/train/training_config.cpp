@@ -30,6 +30,21 @@ void TrainingConfig::fields(FieldVisitor& visitor) {
   visitor.visit(
       {"eval_iters", "Micro-batches a rank evaluates; 0: every validation window once.", "micro-batches", 0},
       eval_iters);
+  visitor.visit({"eval_ema", "Evaluate the moving average of the weights (optimizer.ema_decay)."}, eval_ema);
+  visitor.visit(
+      {"early_stopping_patience",
+       "Evaluations in a row without improvement after which the run ends, exit code 0; the best step's "
+       "checkpoint is kept. 0: off.",
+       "evaluations", 0},
+      early_stopping_patience);
+  visitor.visit({"early_stopping_min_delta",
+                 "An evaluation improves when it is better than the best by more than this.", "", 0.0},
+                early_stopping_min_delta);
+  visitor.visit({"early_stopping_metric",
+                 "What early stopping looks at: validation_loss, validation_token_accuracy or "
+                 "validation_sample_accuracy. Lower is better "
+                 "for names with loss or perplexity in them, higher for others."},
+                early_stopping_metric);
   visitor.visit({"log_interval", "Steps between lines on the console.", "steps", 1}, log_interval);
   visitor.visit(
       {"max_skipped_steps",

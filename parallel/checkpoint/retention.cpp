@@ -48,7 +48,8 @@ void set_aside_later_steps(const std::string& directory, int64_t step, const std
   }
 }
 
-std::vector<int64_t> steps_to_remove(const std::vector<KeptStep>& steps, const CheckpointConfig& config) {
+std::vector<int64_t> steps_to_remove(const std::vector<KeptStep>& steps, const CheckpointConfig& config,
+                                     std::optional<int64_t> protected_step) {
   if (config.keep_last == 0 || steps.empty()) return {};
   std::vector<KeptStep> best;
   for (const KeptStep& kept : steps)
@@ -63,18 +64,22 @@ std::vector<int64_t> steps_to_remove(const std::vector<KeptStep>& steps, const C
   const auto every = [&](int64_t step) { return config.keep_every > 0 && step % config.keep_every == 0; };
   std::vector<int64_t> removed;
   for (size_t i = 0; i + static_cast<size_t>(config.keep_last) < steps.size(); ++i)
-    if (!every(steps[i].step) && !is_best(steps[i].step)) removed.push_back(steps[i].step);
+    if (!every(steps[i].step) && !is_best(steps[i].step) && steps[i].step != protected_step)
+      removed.push_back(steps[i].step);
   return removed;
 }
 
-void remove_old_steps(const std::string& directory, const CheckpointConfig& config) {
+void remove_old_steps(const std::string& directory, const CheckpointConfig& config,
+                      const TrainingState& newest) {
   if (config.keep_last == 0) return;
   try {
     std::vector<KeptStep> steps;
     for (const int64_t step : committed_steps(directory))
       steps.push_back(
           {step, config.keep_best > 0 ? loss_of(directory + "/" + step_directory_name(step)) : std::nullopt});
-    for (const int64_t step : steps_to_remove(steps, config)) {
+    const std::optional<EarlyStoppingProgress> stopping = early_stopping_of(newest);
+    const std::optional<int64_t> best = stopping ? std::optional(stopping->best_step) : std::nullopt;
+    for (const int64_t step : steps_to_remove(steps, config, best)) {
       const std::string name = step_directory_name(step);
       const std::string hidden = fmt::format("{}/.tmp-removed-{}", directory, name);
       io::rename_to_new(directory + "/" + name, hidden);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "parallel/checkpoint/checkpoint_config.h"
+#include "parallel/checkpoint/training_state.h"
 
 namespace trireme::checkpoint {
 
@@ -23,11 +24,14 @@ struct KeptStep {
   std::optional<double> validation_loss;  ///< known when it was saved
 };
 
-/// Which of `steps` (ascending) go, by keep_last, keep_every and keep_best; never the newest.
-std::vector<int64_t> steps_to_remove(const std::vector<KeptStep>& steps, const CheckpointConfig& config);
+/// Which of `steps` (ascending) go, by keep_last, keep_every and keep_best; never the newest, nor
+/// `protected_step`.
+std::vector<int64_t> steps_to_remove(const std::vector<KeptStep>& steps, const CheckpointConfig& config,
+                                     std::optional<int64_t> protected_step = std::nullopt);
 
-/// Removes them, after a commit. A step disappears by a rename first, so that none is ever seen half-removed.
-/// What cannot be removed is told as a warning.
-void remove_old_steps(const std::string& directory, const CheckpointConfig& config);
+/// Removes them, after the commit of `newest`; the best step of its early stopping stays. A step disappears
+/// by a rename first, so that none is ever seen half-removed. What cannot be removed is told as a warning.
+void remove_old_steps(const std::string& directory, const CheckpointConfig& config,
+                      const TrainingState& newest);
 
 }  // namespace trireme::checkpoint

@@ -231,7 +231,7 @@ Outcome SaveStep::commit(const std::vector<Outcome>& outcomes) {
   temporary_.reset();  // what was not committed is removed
   if (verdict.exit_code != 0) return verdict;
   write_hint(target_.directory, state_.step);
-  remove_old_steps(target_.directory, target_.config);
+  remove_old_steps(target_.directory, target_.config, state_);
   return verdict;
 }
 

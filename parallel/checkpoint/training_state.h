@@ -23,7 +23,7 @@ struct TrainingState {
   std::string dataset_json = "{}";
   /// Section `optimizer`: the key `optimizer` (its kind) must be equal at restore, others are told.
   std::string optimizer_json = "{}";
-  std::string schedule_json = "{}";  ///< what decides later: `validation_loss` (see below) where it is known
+  std::string schedule_json = "{}";  ///< what decides later: `validation_loss`, `early_stopping` (see below)
   std::string loss_scaler_json = "{}";  ///< loss scale where there is one
   std::string mesh_json = "{}";  ///< the layout at save: sizes of the axes and the like; free to differ
 };
@@ -32,5 +32,19 @@ struct TrainingState {
 /// chooses; a member of `schedule_json`.
 std::optional<double> validation_loss_of(const TrainingState& state);
 void set_validation_loss(TrainingState& state, double loss);
+
+/// How far early stopping has come; the member `early_stopping` of `schedule_json`. Checkpoints of the best
+/// step are kept.
+struct EarlyStoppingProgress {
+  std::string metric;
+  double best = 0;
+  int64_t best_step = 0;                ///< 0: none yet
+  int64_t num_without_improvement = 0;  ///< evaluations in a row, up to now
+
+  bool operator==(const EarlyStoppingProgress&) const = default;
+};
+/// Nothing where the state has none. CheckpointError (exit 65) where it is damaged.
+std::optional<EarlyStoppingProgress> early_stopping_of(const TrainingState& state);
+void set_early_stopping(TrainingState& state, const EarlyStoppingProgress& progress);
 
 }  // namespace trireme

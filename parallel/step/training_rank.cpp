@@ -58,4 +58,9 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
                                       options.precision, options.step);
 }
 
+void TrainingRank::exchange_average(Context& context) {
+  trireme::exchange_average(context, *store_, *optimizer_->average());
+  buckets_->gather_values();
+}
+
 }  // namespace trireme

@@ -35,6 +35,9 @@ class TrainingRank {
   GradientBuckets& buckets() { return *buckets_; }
   PipelineEngine& engine() { return *engine_; }
   TrainStep& step() { return *step_; }
+  /// Exchanges the weights with their moving average (optimizer.ema_decay), on every data rank; once more,
+  /// and every bit is as before. Collective over the data ranks.
+  void exchange_average(Context& context);
   /// How a step's samples are divided; this rank takes those of its data coordinate.
   const StepSamples& samples() const { return samples_; }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -67,6 +68,73 @@ TEST(TrainCommand, SaysWhatItDoesAndEvaluatesToTheSameLossAfterwards) {
   EXPECT_EQ(lines.back()["step"], 6);
   EXPECT_GT(lines.back()["checkpoint"]["bytes"], 0);
   EXPECT_EQ(answer["step"], 6);
+}
+
+TEST(TrainCommand, TheMovingAverageOfACheckpointEvaluatesToTheLossOfTheRun) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  const ProgramResult trained =
+      trireme(folder, {"train", "run.yaml", "--set", "lr=0.05", "--set", "ema_decay=0.7", "--set",
+                       "eval_ema=true", "--set", "save_interval=2", "--set", "checkpoint.async=false"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.error;
+  double expected = 0;
+  for (const json& line : metrics_of(folder.path() / "runs/run"))
+    if (line.contains("validation_loss")) expected = line["validation_loss"];
+
+  const ProgramResult averaged =
+      trireme(folder, {"checkpoint", "average", "runs/run", "--ema", "--output", "runs/ema"});
+  ASSERT_EQ(averaged.exit_code, 0) << averaged.error;
+  EXPECT_EQ(averaged.out, "runs/ema: the mean of moving averages\n  runs/run/checkpoints/step-00000006\n");
+  const ProgramResult evaluated = trireme(folder, {"evaluate", "runs/ema"});
+  ASSERT_EQ(evaluated.exit_code, 0) << evaluated.error;
+  EXPECT_NEAR(json::parse(evaluated.out)["validation_loss"], expected, 1e-6);
+
+  const ProgramResult last =
+      trireme(folder, {"checkpoint", "average", "runs/run", "--last", "3", "--output", "runs/mean"});
+  EXPECT_EQ(last.exit_code, 0) << last.error;
+  const ProgramResult mean = trireme(folder, {"evaluate", "runs/mean"});
+  EXPECT_EQ(mean.exit_code, 0) << mean.error;
+  EXPECT_GT(std::abs(json::parse(mean.out)["validation_loss"].get<double>() - expected), 1e-6);
+  EXPECT_EQ(
+      trireme(folder, {"checkpoint", "average", "runs/run", "--last", "9", "--output", "runs/x"}).exit_code,
+      65);
+  EXPECT_EQ(
+      trireme(folder, {"checkpoint", "average", "runs/run", "runs/ema", "--last", "2", "--output", "runs/x"})
+          .exit_code,
+      64);
+  EXPECT_EQ(trireme(folder, {"checkpoint", "average", "runs/run", "--output", "runs/mean"}).exit_code, 73);
+}
+
+TEST(BleuCommand, PrintsTheScoreOfSacrebleuWithItsSignature) {
+  const TemporaryFolder folder;
+  folder.write("reference", "The cat sat on the mat.\nA dog barks, twice!\n");
+  folder.write("hypothesis", "the cat sat on a mat.\nA dog barks twice!\n");
+  // sacrebleu 2.6.0 gives the same line but for its version.
+  const ProgramResult cased =
+      trireme(folder, {"bleu", "--reference", "reference", "--hypothesis", "hypothesis"});
+  EXPECT_EQ(cased.exit_code, 0) << cased.error;
+  EXPECT_EQ(cased.out,
+            "BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp = 30.10 91.7/60.0/25.0/8.3 (BP = 0.920 ratio "
+            "= 0.923 hyp_len = 12 ref_len = 13)\n");
+  const ProgramResult lower =
+      trireme(folder, {"bleu", "--reference", "reference", "--reference", "reference", "--hypothesis",
+                       "hypothesis", "--lowercase", "--tokenize", "none"});
+  EXPECT_EQ(lower.out,
+            "BLEU|nrefs:2|case:lc|eff:no|tok:none|smooth:exp = 42.73 80.0/50.0/33.3/25.0 (BP = 1.000 ratio = "
+            "1.000 hyp_len = 10 ref_len = 10)\n");
+
+  folder.write("short", "one line\n");
+  const ProgramResult uneven =
+      trireme(folder, {"bleu", "--reference", "short", "--hypothesis", "hypothesis"});
+  EXPECT_EQ(uneven.exit_code, 65);
+  EXPECT_NE(uneven.error.find("'short' has 1 lines, 'hypothesis' has 2"), std::string::npos) << uneven.error;
+  folder.write("latin",
+               "Stra\xDF"
+               "e\nb\n");
+  const ProgramResult latin = trireme(folder, {"bleu", "--reference", "latin", "--hypothesis", "hypothesis"});
+  EXPECT_EQ(latin.exit_code, 65);
+  EXPECT_NE(latin.error.find("line 1: text for BLEU: byte"), std::string::npos) << latin.error;
+  EXPECT_EQ(trireme(folder, {"bleu", "--reference", "absent", "--hypothesis", "hypothesis"}).exit_code, 74);
 }
 
 TEST(TrainCommand, ASignalSavesExits75AndTheSameCommandGoesOn) {

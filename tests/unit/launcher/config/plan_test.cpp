@@ -138,6 +138,18 @@ TEST(RunPlan, TakesTheModelSizeOfNoamFromTheModelAndRefusesWhatNoamDoesNotRead) 
             "optimizer.noam_factor: given 2, expected nothing without lr_decay_style noam");
 }
 
+TEST(RunPlan, RefusesEarlyStoppingAndAveragesThatHaveNothingToGoBy) {
+  EXPECT_EQ(error_of([](RunConfig& config) { config.training.eval_ema = true; }),
+            "training.eval_ema: given true, expected false without optimizer.ema_decay");
+  EXPECT_EQ(error_of([](RunConfig& config) { config.training.early_stopping_patience = 3; }),
+            "training.early_stopping_patience: given 3, expected 0 without training.eval_interval");
+  EXPECT_EQ(error_of([](RunConfig& config) { config.training.early_stopping_min_delta = 0.5; }),
+            "training.early_stopping_min_delta: given 0.5, expected nothing without early_stopping_patience");
+  EXPECT_EQ(
+      error_of([](RunConfig& config) { config.training.early_stopping_metric = "accuracy"; }),
+      "training.early_stopping_metric: given accuracy, expected nothing without early_stopping_patience");
+}
+
 TEST(RunPlan, RefusesDataThatContradictsItself) {
   EXPECT_EQ(error_of([](RunConfig& config) { config.data.source = DataSource::kIndexed; }),
             "data.data_path: given nothing, expected the prefix of a data set (make one with `trireme "

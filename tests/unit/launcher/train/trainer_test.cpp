@@ -365,6 +365,71 @@ TEST_F(TrainerTest, ACheckpointKnowsTheValidationLossOfItsTime) {
   EXPECT_EQ(validation_loss_of(read_training_state(checkpoints + "step-00000012")), losses.at(12));
 }
 
+std::vector<std::string> steps_left(const RunConfig& config) {
+  std::vector<std::string> steps;
+  for (const auto& entry : std::filesystem::directory_iterator(config.training.output_dir + "/checkpoints"))
+    if (entry.path().filename().string().starts_with("step-")) steps.push_back(entry.path().filename());
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+TEST_F(TrainerTest, ARunThatNoLongerImprovesStopsEarlyAndKeepsItsBestCheckpoint) {
+  // Without a learning rate the first evaluation stays the best.
+  const RunConfig config = tiny_run(
+      folder_, {"lr=0", "eval_interval=2", "early_stopping_patience=2", "save_interval=1", "keep_last=1"});
+  EXPECT_EQ(train(config).code, ExitCode::kOk);
+  EXPECT_EQ(column(config, "loss").size(), 6u);
+  EXPECT_EQ(steps_left(config), (std::vector<std::string>{"step-00000002", "step-00000006"}));
+  // The same command once more: nothing is left to do.
+  EXPECT_EQ(train(config).code, ExitCode::kOk);
+  EXPECT_EQ(column(config, "loss").size(), 6u);
+}
+
+TEST_F(TrainerTest, AStopDoesNotResetThePatience) {
+  const RunConfig config = tiny_run(folder_, {"lr=0", "eval_interval=2", "early_stopping_patience=2",
+                                              "save_interval=0", "checkpoint.keep_last=9"});
+  EXPECT_EQ(train(config, 2, 5).code, ExitCode::kPreempted);
+  EXPECT_EQ(early_stopping_of(read_training_state(config.training.output_dir + "/checkpoints/step-00000005")),
+            (EarlyStoppingProgress{"validation_loss", column(config, "validation_loss").at(2), 2, 1}));
+  EXPECT_EQ(train(config, 2).code, ExitCode::kOk);
+  EXPECT_EQ(column(config, "loss").size(), 6u);
+  // The best step was saved although no interval said so.
+  EXPECT_EQ(steps_left(config),
+            (std::vector<std::string>{"step-00000002", "step-00000005", "step-00000006"}));
+}
+
+TEST_F(TrainerTest, EarlyStoppingWithoutEvaluationIsRefused) {
+  RunConfig config = tiny_run(folder_, {"early_stopping_patience=2", "data.validation_fraction=0"});
+  EXPECT_THROW(train(config), ConfigError);
+  config = tiny_run(folder_, {"early_stopping_patience=2", "early_stopping_metric=bleu"});
+  EXPECT_THROW(Trainer(config, *std::make_unique<comm::LocalCommunicator>(), [] { return false; }),
+               ConfigError);
+}
+
+TEST_F(TrainerTest, EvaluatingTheMovingAverageLeavesTrainingAsItIs) {
+  for (const std::string dtype : {"fp32", "bf16"}) {
+    const TemporaryFolder a, b, c, d;
+    const std::vector<std::string> usual = {"dtype=" + dtype, "lr=2e-2", "init_method_std=0.5",
+                                            "eval_iters=0"};
+    std::vector<std::string> averaged = usual;
+    averaged.insert(averaged.end(), {"ema_decay=0.9", "eval_ema=true"});
+    const RunConfig plain = tiny_run(a, usual), ema = tiny_run(b, averaged);
+    const Outcome expected = train(plain), given = train(ema);
+    EXPECT_EQ(given.masters, expected.masters) << dtype;
+    const auto losses = column(plain, "validation_loss"), of_average = column(ema, "validation_loss");
+    EXPECT_NE(losses, of_average);
+    const RunConfig parts = tiny_run(d, averaged);
+    EXPECT_EQ(train(parts, 1, 5).code, ExitCode::kPreempted);
+    train(parts);
+    EXPECT_EQ(column(parts, "validation_loss"), of_average) << dtype;
+    averaged.push_back("zero_stage=1");
+    const RunConfig sharded = tiny_run(c, averaged);
+    train(sharded, 2);
+    for (const auto& [step, loss] : column(sharded, "validation_loss"))
+      EXPECT_NEAR(loss, of_average.at(step), dtype == "fp32" ? 1e-5 : 2e-2) << dtype << ", step " << step;
+  }
+}
+
 TEST_F(TrainerTest, AFailedSaveIsToldAndTrainingGoesOnButTheLastOneMustSucceed) {
   ::testing::internal::CaptureStderr();
   const RunConfig config = tiny_run(folder_, {"train_iters=4", "save_interval=2", "save_last=false"});
