@@ -165,15 +165,23 @@ struct Spacing {
   Side right = Side::kOpen;
 };
 
-Spacing spacing_of(std::string_view word, bool& in_quotes) {
+/// The quotes that are open: "..." and the German pair, whose closing mark is an opening one in English.
+struct Quotes {
+  bool straight = false;
+  bool low = false;
+};
+
+Spacing spacing_of(std::string_view word, Quotes& quotes) {
   static constexpr std::string_view kClosing[] = {
       ",", ";", ":", "!", "?", "%", ")", "]", "}", "\xE2\x80\xA6", "\xE2\x80\x9D"};
-  static constexpr std::string_view kOpening[] = {"(", "[", "{", "$", "\xC2\xA3", "\xE2\x80\x9E"};
+  static constexpr std::string_view kOpening[] = {"(", "[", "{", "$", "#", "\xC2\xA3", "\xE2\x80\x9C"};
   const auto joined_if = [](bool joined, Side otherwise) { return joined ? Side::kJoined : otherwise; };
-  if (word == "\"") {
-    in_quotes = !in_quotes;
-    return {joined_if(!in_quotes, Side::kOpen), joined_if(in_quotes, Side::kOpen)};
-  }
+  const auto quote = [&](bool& open) -> Spacing {
+    open = !open;
+    return {joined_if(!open, Side::kOpen), joined_if(open, Side::kOpen)};
+  };
+  if (word == "\"") return quote(quotes.straight);
+  if (word == "\xE2\x80\x9E" || (word == "\xE2\x80\x9C" && quotes.low)) return quote(quotes.low);
   if (word == "/") return {Side::kJoined, Side::kJoined};
   if (is_hyphens(word))
     return {joined_if(word.front() == '@', Side::kApart), joined_if(word.back() == '@', Side::kApart)};
@@ -212,10 +220,10 @@ std::vector<std::string> split_sentence(std::string_view text, bool lower_case) 
 
 std::string join_sentence(std::span<const std::string_view> words) {
   std::string text;
-  bool in_quotes = false;
+  Quotes quotes;
   Side before = Side::kOpen;
   for (const std::string_view word : words) {
-    const Spacing spacing = spacing_of(word, in_quotes);
+    const Spacing spacing = spacing_of(word, quotes);
     const bool joined = before == Side::kJoined || spacing.left == Side::kJoined;
     // Full stops that were apart must not become one token.
     const bool apart = before == Side::kApart || spacing.left == Side::kApart ||

@@ -13,9 +13,11 @@ lines = open(text_file, encoding="utf-8", newline="\n").read().split("\n")[:-1]
 ours = subprocess.run([binary, "tokenize", "--tokenizer", folder], input="".join(line + "\n" for line in lines),
                       capture_output=True, text=True, encoding="utf-8", check=True).stdout.splitlines()
 tokenizer = Tokenizer.from_file(folder + "/tokenizer.json")
+lossless = json.loads(tokenizer.to_str())["model"]["type"] == "BPE"
 assert len(ours) == len(lines), (len(ours), len(lines))
 for line, ids in zip(lines, ours):
-    expected = tokenizer.encode(line)
+    expected = tokenizer.encode(line, add_special_tokens=False)
     assert json.loads(ids) == expected.ids, (line, ids, expected.ids)
-    assert tokenizer.decode(expected.ids, skip_special_tokens=False) == line, line
+    if lossless:
+        assert tokenizer.decode(expected.ids, skip_special_tokens=False) == line, line
 print(f"{len(lines)} lines, {sum(len(json.loads(ids)) for ids in ours)} tokens: the same")

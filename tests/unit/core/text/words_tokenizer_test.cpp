@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
+#include <sstream>
 
 #include "core/base/error.h"
+#include "core/data/line_reader.h"
 #include "core/text/sentence_words.h"
 #include "tests/support/run_program.h"
 
@@ -69,6 +72,9 @@ TEST(SentenceWords, AreJoinedWithTheSpacesThatPeopleWrite) {
     EXPECT_EQ(join(split_sentence(text, true)), std::string(text) == "could n't've" ? "couldn't've"
                                                 : std::string(text) == "a . . b"    ? "a. . b"
                                                                                     : text);
+  for (const char* text : {"er sagt \xE2\x80\x9Eja\xE2\x80\x9C, sie \xE2\x80\x9Enein\xE2\x80\x9C.",
+                           "a \xE2\x80\x9Cyes\xE2\x80\x9D, #19"})
+    EXPECT_EQ(join(split_sentence(text, true)), text);
   EXPECT_EQ(join({"it", "'s", "n't", "!"}), "it'sn't!");
   EXPECT_EQ(join({}), "");
 }
@@ -87,6 +93,24 @@ TEST(SentenceWords, AreTheSameAfterJoining) {
       text += fragments[random() % fragments.size()];
     const auto words = split_sentence(text, true);
     ASSERT_EQ(split_sentence(join(words), true), words) << "'" << text << "' -> '" << join(words) << "'";
+  }
+}
+
+TEST(SentenceWords, AreJoinedAsThePeopleOfMulti30kWroteThem) {
+  const char* data = std::getenv("TRIREME_DATA_DIR");
+  if (data == nullptr) GTEST_SKIP() << "TRIREME_DATA_DIR is not set";
+  for (const char* name : {"test_2016_flickr.de.gz", "test_2016_flickr.en.gz"}) {
+    LineReader reader(std::string(data) + "/multi30k/" + name);
+    int same = 0, count = 0;
+    for (std::string line; reader.next(line); ++count) {
+      // Several spaces, and those at the ends, are not kept.
+      std::istringstream parts(line);
+      std::string expected;
+      for (std::string part; parts >> part;) expected += (expected.empty() ? "" : " ") + part;
+      same += join(split_sentence(line, false)) == expected;
+    }
+    EXPECT_EQ(count, 1000);
+    EXPECT_GE(same, 990) << name;
   }
 }
 
