@@ -84,6 +84,7 @@ std::vector<OpCase> batch_norm_cases() {
       cases.push_back(forward_case(extent, some));
       cases.push_back(backward_case(extent, some));
     }
+  for (OpCase& of : cases) of.dtypes = {DType::kFloat32, DType::kBFloat16};
   return cases;
 }
 

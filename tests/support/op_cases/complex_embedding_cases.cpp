@@ -17,6 +17,7 @@ OpCase complex_case(const ComplexCase& of, bool backward) {
   OpCase result;
   result.op = backward ? "complex_embedding_backward" : "complex_embedding_forward";
   result.description = fmt::format("{} x {}", of.rows, 2 * of.width);
+  result.dtypes = {DType::kFloat32, DType::kBFloat16};
   result.benchmark = of.benchmark;
   result.build = [=](Context& context, DType dtype, DType storage, uint64_t seed) {
     const DType wide = storage == DType::kFloat64 ? storage : DType::kFloat32;

@@ -26,6 +26,7 @@ OpCase make_case(const DisagreementCase& of, bool maps, bool backward) {
   result.op = fmt::format("{}_disagreement_{}", maps ? "map" : "head", backward ? "backward" : "forward");
   result.description = fmt::format("B{} H{} T{} x {}{}", of.num_samples, of.num_heads, of.length, of.width,
                                    of.some ? ", some rows count" : "");
+  result.dtypes = {DType::kFloat32, DType::kBFloat16};
   result.benchmark = of.benchmark;
   result.build = [=](Context& context, DType dtype, DType storage, uint64_t seed) {
     const Shape shape = maps ? Shape{of.num_samples, of.num_heads, of.length, of.width}

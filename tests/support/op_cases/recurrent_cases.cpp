@@ -67,6 +67,7 @@ OpCase make_case(const RecurrentCase& of, bool backward) {
   result.op = backward ? "recurrent_with_backward" : "recurrent_forward";
   result.description = fmt::format("{}, B{} T{} H{}{}{}", of.name, of.num_samples, of.length, of.hidden_size,
                                    of.reverse ? ", reverse" : "", of.padded ? ", padded" : "");
+  result.dtypes = {DType::kFloat32, DType::kBFloat16};
   result.benchmark = of.benchmark;
   result.build = [=](Context& context, DType dtype, DType storage, uint64_t seed) {
     RecurrentData data(of, context, dtype, storage, seed);
