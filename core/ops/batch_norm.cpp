@@ -134,11 +134,12 @@ void batch_norm_forward(Context& context, const Tensor& x, const Tensor& counted
   const TraceSpan span(context.trace, "op/batch_norm_forward");
   dispatch_floating(x.dtype(), [&]<class T>(T) {
     const Wide<T>*center = mean.data<Wide<T>>(), *scale = rstd.data<Wide<T>>();
+    const T *w = weight.data<T>(), *b = bias.data<T>();
     for_each_row<T>(context, counted, y, [&](int64_t row) {
+      const T* from = x.row<T>(row);
+      T* to = y.row<T>(row);
       for (int64_t col = 0; col < x.cols(); ++col)
-        store(y.row<T>(row)[col],
-              (load(x.row<T>(row)[col]) - center[col]) * scale[col] * load(weight.data<T>()[col]) +
-                  load(bias.data<T>()[col]));
+        store(to[col], (load(from[col]) - center[col]) * scale[col] * load(w[col]) + load(b[col]));
     });
   });
 }
@@ -186,10 +187,11 @@ void batch_norm_backward_sums(Context& context, const Tensor& d_y, const Tensor&
   dispatch_floating(x.dtype(), [&]<class T>(T) {
     const Wide<T>*center = mean.data<Wide<T>>(), *scale = rstd.data<Wide<T>>();
     for_each_row_of_columns(context, x, counted, [&](int64_t row, int64_t begin, int64_t end) {
+      const T *from = x.row<T>(row), *d_out = d_y.row<T>(row);
       for (int64_t col = begin; col < end; ++col) {
-        const double gradient = load(d_y.row<T>(row)[col]);
+        const double gradient = load(d_out[col]);
         sum[col] += gradient;
-        with_xhat[col] += gradient * (load(x.row<T>(row)[col]) - center[col]) * scale[col];
+        with_xhat[col] += gradient * (load(from[col]) - center[col]) * scale[col];
       }
     });
   });
@@ -208,16 +210,17 @@ void batch_norm_backward(Context& context, const Tensor& d_y, const Tensor& x, c
   const TraceSpan span(context.trace, "op/batch_norm_backward");
   dispatch_floating(x.dtype(), [&]<class T>(T) {
     const Wide<T>*center = mean.data<Wide<T>>(), *scale = rstd.data<Wide<T>>();
+    const T* w = weight.data<T>();
+    const int64_t cols = x.cols();
+    const double* sum = sums != nullptr ? sums->data<double>() : nullptr;
     for_each_row<T>(context, counted, d_x, [&](int64_t row) {
-      for (int64_t col = 0; col < x.cols(); ++col) {
-        double through_statistics = 0.0;
-        if (sums != nullptr) {
-          const double xhat = (load(x.row<T>(row)[col]) - center[col]) * scale[col];
-          const double* sum = sums->data<double>();
-          through_statistics = (sum[col] + xhat * sum[x.cols() + col]) / count;
-        }
-        store(d_x.row<T>(row)[col],
-              load(weight.data<T>()[col]) * scale[col] * (load(d_y.row<T>(row)[col]) - through_statistics));
+      const T *from = x.row<T>(row), *d_out = d_y.row<T>(row);
+      T* to = d_x.row<T>(row);
+      for (int64_t col = 0; col < cols; ++col) {
+        double centered = load(d_out[col]);
+        if (sum != nullptr)
+          centered -= (sum[col] + (load(from[col]) - center[col]) * scale[col] * sum[cols + col]) / count;
+        store(to[col], load(w[col]) * scale[col] * centered);
       }
     });
   });

@@ -88,6 +88,17 @@ double pair_factor(int64_t num_heads) {
   return -1.0 / static_cast<double>(num_heads * num_heads);
 }
 
+/// Adds the maps of all heads up for one query of a sample.
+template <class T>
+void add_heads(const Tensor& probabilities, int64_t sample, int64_t query, std::vector<double>& sums) {
+  const int64_t num_heads = probabilities.size(1);
+  std::fill(sums.begin(), sums.end(), 0.0);
+  for (int64_t head = 0; head < num_heads; ++head) {
+    const T* from = probabilities.row<T>((sample * num_heads + head) * probabilities.size(2) + query);
+    for (size_t key = 0; key < sums.size(); ++key) sums[key] += load(from[key]);
+  }
+}
+
 /// Calls body(sample) on all threads.
 template <class Body>
 void for_each_sample(Context& context, int64_t num_samples, Body&& body) {
@@ -157,15 +168,12 @@ void map_disagreement_forward(Context& context, const Tensor& probabilities, con
   const int64_t H = probabilities.size(1), T = probabilities.size(2), S = probabilities.size(3);
   dispatch_floating(probabilities.dtype(), [&]<class Element>(Element) {
     for_each_sample(context, probabilities.size(0), [&](int64_t sample) {
+      std::vector<double> sums(static_cast<size_t>(S));
       double total = 0;
       for (int64_t query = 0; query < T; ++query) {
         if (!counts(counted, sample * T + query)) continue;
-        for (int64_t key = 0; key < S; ++key) {
-          double sum = 0;
-          for (int64_t head = 0; head < H; ++head)
-            sum += load(probabilities.row<Element>((sample * H + head) * T + query)[key]);
-          total += sum * sum;
-        }
+        add_heads<Element>(probabilities, sample, query, sums);
+        for (const double sum : sums) total += sum * sum;
       }
       values.data<double>()[sample] = pair_factor(H) * total;
     });
@@ -182,15 +190,15 @@ void map_disagreement_backward(Context& context, const Tensor& probabilities, co
   dispatch_floating(probabilities.dtype(), [&]<class Element>(Element) {
     for_each_sample(context, probabilities.size(0), [&](int64_t sample) {
       const double factor = 2.0 * pair_factor(H) * d_values.data<double>()[sample];
-      for (int64_t query = 0; query < T; ++query)
-        for (int64_t key = 0; key < S; ++key) {
-          double sum = 0;
-          if (counts(counted, sample * T + query))
-            for (int64_t head = 0; head < H; ++head)
-              sum += load(probabilities.row<Element>((sample * H + head) * T + query)[key]);
-          for (int64_t head = 0; head < H; ++head)
-            store(d_probabilities.row<Element>((sample * H + head) * T + query)[key], factor * sum);
+      std::vector<double> sums(static_cast<size_t>(S));
+      for (int64_t query = 0; query < T; ++query) {
+        std::fill(sums.begin(), sums.end(), 0.0);
+        if (counts(counted, sample * T + query)) add_heads<Element>(probabilities, sample, query, sums);
+        for (int64_t head = 0; head < H; ++head) {
+          Element* to = d_probabilities.row<Element>((sample * H + head) * T + query);
+          for (int64_t key = 0; key < S; ++key) store(to[key], factor * sums[static_cast<size_t>(key)]);
         }
+      }
     });
   });
 }
