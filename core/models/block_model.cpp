@@ -37,9 +37,21 @@ Variable BlockModel::loss(Context& context, ForwardPass& pass) {
   return run(context, pass, 0, blocks_.size(), {})[0];
 }
 
+std::vector<Variable> BlockModel::encode(Context& context, ForwardPass& pass) {
+  std::vector<Variable> memory;
+  if (pass.cache != nullptr && !pass.cache->memory.empty()) {
+    for (const Tensor& tensor : pass.cache->memory) memory.emplace_back(tensor);
+    return memory;
+  }
+  memory = run(context, pass, 0, decoder_begin_, {});
+  if (pass.cache != nullptr)
+    for (const Variable& variable : memory) pass.cache->memory.push_back(variable.value());
+  return memory;
+}
+
 Tensor BlockModel::logits(Context& context, ForwardPass& pass, bool last_position_only) {
   const GradModeGuard no_grad(context, false);
-  Tensor x = run(context, pass, 0, blocks_.size() - 1, {})[0].value();
+  Tensor x = run(context, pass, decoder_begin_, blocks_.size() - 1, encode(context, pass))[0].value();
   if (pass.cache != nullptr) pass.cache->advance(pass.batch.length());
   if (last_position_only) x = last_rows(context, x, pass.batch.length());
   return head().logits(context, x);

@@ -32,9 +32,12 @@ class BlockModel : public Model {
   /// Runs the blocks [begin, end).
   std::vector<Variable> run(Context& context, ForwardPass& pass, size_t begin, size_t end,
                             std::vector<Variable> variables);
+  /// What the encoder gives the decoder; with a cache it runs at the first call only.
+  std::vector<Variable> encode(Context& context, ForwardPass& pass);
   Head& head() { return static_cast<Head&>(*blocks_.back()); }
 
   ModelConfig config_;
+  size_t decoder_begin_ = 0;  ///< of an encoder-decoder: the block that embeds the target
 
  private:
   int64_t residual_shards_;

@@ -2,11 +2,19 @@
 
 namespace trireme {
 
+namespace {
+
+int64_t num_attentions(const ModelConfig& config) {
+  if (config.recurrent()) return config.recurrent_attention == RecurrentAttention::kNone ? 0 : 1;
+  // An encoder-decoder's decoder attends twice.
+  return config.num_layers_in_all() + (config.encoder_num_layers > 0 ? config.num_layers : 0);
+}
+
+}  // namespace
+
 FlopCount flops_per_token(const Model& model, const ModelConfig& config, int64_t seq_length) {
   const double products = 6.0 * static_cast<double>(model.num_flop_parameters());
-  // An encoder-decoder's decoder attends twice.
-  const int64_t attentions =
-      config.num_layers_in_all() + (config.encoder_num_layers > 0 ? config.num_layers : 0);
+  const int64_t attentions = num_attentions(config);
   const double attention = 12.0 * static_cast<double>(attentions) *
                            static_cast<double>(config.num_attention_heads * config.kv_channels) *
                            static_cast<double>(seq_length);

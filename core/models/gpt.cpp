@@ -40,6 +40,7 @@ ModelConfig defaults() {
 void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse_encoder(config, errors);
   refuse_bert(config, errors);
+  refuse_recurrent(config, errors);
 }
 
 std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder) {

@@ -19,6 +19,36 @@ void visit_family(FieldVisitor& visitor, ModelConfig& config) {
   if (config.family != before) config = family_named(config.family).defaults();
 }
 
+void visit_recurrent(FieldVisitor& visitor, ModelConfig& config) {
+  using CellNames = std::pair<const char*, RecurrentCell>;
+  using AttentionNames = std::pair<const char*, RecurrentAttention>;
+  using ContextNames = std::pair<const char*, AttentionContext>;
+  static constexpr CellNames kCells[] = {{"none", RecurrentCell::kNone},
+                                         {"rnn", RecurrentCell::kRnn},
+                                         {"lstm", RecurrentCell::kLstm},
+                                         {"gru", RecurrentCell::kGru}};
+  static constexpr AttentionNames kAttentions[] = {{"none", RecurrentAttention::kNone},
+                                                   {"additive", RecurrentAttention::kAdditive},
+                                                   {"dot", RecurrentAttention::kDot}};
+  static constexpr ContextNames kContexts[] = {{"input", AttentionContext::kInput},
+                                               {"output", AttentionContext::kOutput}};
+  visitor.visit_choice({"recurrent_cell", "Cells of the family recurrent; rnn: tanh (Elman 1990)."},
+                       config.recurrent_cell, std::span<const CellNames>(kCells));
+  visitor.visit_choice(
+      {"recurrent_attention",
+       "How a recurrent decoder scores the encoder's states: additive (Bahdanau et al. 2015), dot product."},
+      config.recurrent_attention, std::span<const AttentionNames>(kAttentions));
+  visitor.visit_choice(
+      {"attention_context",
+       "input: the first decoder layer attends from its previous state and reads the context beside its "
+       "input (Bahdanau et al. 2015); output: it is joined to the last layer's output (Luong et al. 2015)."},
+      config.attention_context, std::span<const ContextNames>(kContexts));
+  visitor.visit({"bidirectional_encoder",
+                 "A recurrent encoder reads in both directions, each with half of hidden_size."},
+                config.bidirectional_encoder);
+  visitor.visit({"recurrent_norm", "A norm of the input of each recurrent layer."}, config.recurrent_norm);
+}
+
 }  // namespace
 
 void ModelConfig::fields(FieldVisitor& visitor) {
@@ -145,6 +175,7 @@ void ModelConfig::fields(FieldVisitor& visitor) {
                  "What ends in a residual sum begins smaller by sqrt(2 * num_layers) (GPT-2); not with "
                  "xavier_uniform."},
                 scale_init_by_depth);
+  visit_recurrent(visitor, *this);
 }
 
 void ModelConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {

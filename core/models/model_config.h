@@ -10,6 +10,9 @@ enum class Normalization { kLayerNorm, kRmsNorm };
 enum class NormPosition { kPre, kPost };
 enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kNone };
 enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu };
+enum class RecurrentCell { kNone, kRnn, kLstm, kGru };
+enum class RecurrentAttention { kNone, kAdditive, kDot };
+enum class AttentionContext { kInput, kOutput };
 enum class InitMethod { kNormal, kTruncatedNormal, kXavierUniform };
 
 /// Section `model`. One list of options for all families; a family says what they are where nothing is said,
@@ -52,12 +55,19 @@ struct ModelConfig {
   double init_method_std = 0.02;
   bool scale_init_by_depth = true;  ///< of what ends in a residual sum: divided by sqrt(2 num_layers)
 
+  RecurrentCell recurrent_cell = RecurrentCell::kNone;
+  RecurrentAttention recurrent_attention = RecurrentAttention::kNone;
+  AttentionContext attention_context = AttentionContext::kInput;
+  bool bidirectional_encoder = false;
+  bool recurrent_norm = false;
+
   void fields(FieldVisitor& visitor);
   /// Replaces the zeros that stand for "derived" and throws ConfigError listing every contradiction.
   void resolve(int64_t tokenizer_vocab_size, int64_t seq_length);
 
   /// Those of the encoder included.
   int64_t num_layers_in_all() const { return num_layers + encoder_num_layers; }
+  bool recurrent() const { return recurrent_cell != RecurrentCell::kNone; }
   bool rotary() const { return position_embedding_type == PositionEmbedding::kRope; }
 };
 

@@ -9,10 +9,11 @@ namespace trireme {
 // One line a family; each is made by the file of its name.
 Family bert_family();
 Family gpt_family();
+Family recurrent_family();
 Family transformer_family();
 
 std::span<const Family> families() {
-  static const Family table[] = {gpt_family(), bert_family(), transformer_family()};
+  static const Family table[] = {gpt_family(), bert_family(), transformer_family(), recurrent_family()};
   return table;
 }
 
@@ -46,6 +47,27 @@ void refuse_bert(const ModelConfig& config, std::vector<std::string>& errors) {
   if (config.num_token_types != 0) refuse(config, "num_token_types", kOwner, errors);
   if (config.next_sentence_head) refuse(config, "next_sentence_head", kOwner, errors);
   if (config.num_classes != 0) refuse(config, "num_classes", kOwner, errors);
+}
+
+void refuse_recurrent(const ModelConfig& config, std::vector<std::string>& errors) {
+  constexpr const char* kOwner = "recurrent";
+  if (config.recurrent()) refuse(config, "recurrent_cell", kOwner, errors);
+  if (config.recurrent_attention != RecurrentAttention::kNone)
+    refuse(config, "recurrent_attention", kOwner, errors);
+  if (config.attention_context != AttentionContext::kInput)
+    refuse(config, "attention_context", kOwner, errors);
+  if (config.bidirectional_encoder) refuse(config, "bidirectional_encoder", kOwner, errors);
+  if (config.recurrent_norm) refuse(config, "recurrent_norm", kOwner, errors);
+}
+
+void complete_encoder(ModelConfig& config, std::vector<std::string>& errors) {
+  if (config.encoder_num_layers == 0) config.encoder_num_layers = config.num_layers;
+  if (config.source_vocab_size == 0) config.source_vocab_size = config.vocab_size;
+  if (config.share_source_embedding && config.source_vocab_size != config.vocab_size)
+    errors.push_back(
+        fmt::format("model.share_source_embedding: given true, expected false with source_vocab_size "
+                    "{} and vocab_size {}: one matrix has one vocabulary",
+                    config.source_vocab_size, config.vocab_size));
 }
 
 std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder) {

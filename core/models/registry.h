@@ -20,6 +20,7 @@ struct Family {
   /// Derives what is its own, and adds a sentence for every option that makes no sense for it.
   void (*check)(ModelConfig& config, std::vector<std::string>& errors);
   std::unique_ptr<Model> (*make)(const ModelConfig& config, nn::LayerBuilder& builder);
+  bool splits_over_tensor_ranks = true;
 };
 
 /// The table of families; no registration at run time.
@@ -27,9 +28,12 @@ std::span<const Family> families();
 /// Throws ConfigError naming those that are there.
 const Family& family_named(const std::string& name);
 
-/// For `check` of families that have no encoder beside their decoder, or nothing of BERT's.
+/// For `check` of families that have no encoder beside their decoder, nothing of BERT's, no recurrent layers.
 void refuse_encoder(const ModelConfig& config, std::vector<std::string>& errors);
 void refuse_bert(const ModelConfig& config, std::vector<std::string>& errors);
+void refuse_recurrent(const ModelConfig& config, std::vector<std::string>& errors);
+/// For `check` of encoder-decoders: derives the encoder's sizes.
+void complete_encoder(ModelConfig& config, std::vector<std::string>& errors);
 
 /// The model of a resolved config. Parameters have shapes and no memory.
 std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder);

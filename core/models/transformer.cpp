@@ -73,24 +73,6 @@ class Transformer final : public BlockModel {
     if (block <= decoder_begin_) return {memory};
     return {stream_shape(batch, Sequence::kTokens), memory};
   }
-
-  /// With a cache, the source is encoded at the first call only.
-  Tensor logits(Context& context, ForwardPass& pass, bool last_position_only) override {
-    const GradModeGuard no_grad(context, false);
-    std::vector<Variable> memory;
-    if (pass.cache != nullptr && pass.cache->memory.defined())
-      memory = {Variable(pass.cache->memory)};
-    else
-      memory = run(context, pass, 0, decoder_begin_, {});
-    if (pass.cache != nullptr) pass.cache->memory = memory[0].value();
-    Tensor x = run(context, pass, decoder_begin_, blocks().size() - 1, memory)[0].value();
-    if (pass.cache != nullptr) pass.cache->advance(pass.batch.length());
-    if (last_position_only) x = last_rows(context, x, pass.batch.length());
-    return head().logits(context, x);
-  }
-
- private:
-  size_t decoder_begin_ = 0;  ///< block of the target's embedding
 };
 
 /// Table 3 of the paper, `base`.
@@ -113,13 +95,8 @@ ModelConfig defaults() {
 
 void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse_bert(config, errors);
-  if (config.encoder_num_layers == 0) config.encoder_num_layers = config.num_layers;
-  if (config.source_vocab_size == 0) config.source_vocab_size = config.vocab_size;
-  if (config.share_source_embedding && config.source_vocab_size != config.vocab_size)
-    errors.push_back(
-        fmt::format("model.share_source_embedding: given true, expected false with source_vocab_size "
-                    "{} and vocab_size {}: one matrix has one vocabulary",
-                    config.source_vocab_size, config.vocab_size));
+  refuse_recurrent(config, errors);
+  complete_encoder(config, errors);
 }
 
 std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder) {

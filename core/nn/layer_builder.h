@@ -78,6 +78,23 @@ struct AttentionSpec {
   double dropout = 0;
 };
 
+/// The states of H = hidden_size units; NAME.weight [G*H, H] and NAME.bias.
+struct RecurrenceSpec {
+  std::string name;
+  ops::RecurrentKind kind = ops::RecurrentKind::kGru;
+  int64_t hidden_size = 0;
+  bool reverse = false;  ///< from a sample's last token to its first
+  bool bias = true;
+  InitRule init = {};
+};
+
+struct StateAttentionSpec {
+  std::string name;
+  int64_t features = 0;
+  bool additive = false;  ///< score w . tanh(query + key), w NAME.weight [1, D]; else query . key
+  InitRule init = {};
+};
+
 /// A projection that every rank has whole.
 struct LinearSpec {
   std::string name;
@@ -122,6 +139,8 @@ class LayerBuilder {
   virtual std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) = 0;
   virtual std::unique_ptr<SelfAttention> self_attention(const AttentionSpec& spec) = 0;
   virtual std::unique_ptr<CrossAttention> cross_attention(const AttentionSpec& spec) = 0;
+  virtual std::unique_ptr<Recurrence> recurrence(const RecurrenceSpec& spec) = 0;
+  virtual std::unique_ptr<StateAttention> state_attention(const StateAttentionSpec& spec) = 0;
   virtual std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) = 0;
   virtual std::unique_ptr<Linear> linear(const LinearSpec& spec) = 0;
   virtual std::unique_ptr<FirstRows> first_rows() = 0;

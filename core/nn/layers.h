@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/autograd/functions/recurrent.h"
 #include "core/autograd/functions/residual_norm.h"
 #include "core/nn/forward_pass.h"
 #include "core/nn/module.h"
@@ -72,6 +73,22 @@ class CrossAttention : public Module {
  public:
   virtual Variable forward(Context& context, ForwardPass& pass, const Variable& query,
                            const Variable& key_value) = 0;
+};
+
+/// What a recurrent layer does beside the projection of its input onto the gates: core/ops/recurrent.h.
+class Recurrence : public Module {
+ public:
+  /// `projected` [B*T, G*H]. `lengths`: int32 [B], undefined: T. A first state that is undefined is zeros.
+  virtual RecurrentResult forward(Context& context, const Variable& projected, int64_t num_samples,
+                                  const Tensor& lengths, const RecurrentVariables& first) = 0;
+};
+
+/// Attention of a recurrent decoder's states [B*T, D] to the encoder's states, keys and values [B*S, D]. Keys
+/// that are padding are not seen.
+class StateAttention : public Module {
+ public:
+  virtual Variable forward(Context& context, ForwardPass& pass, const Variable& query, const Variable& key,
+                           const Variable& value) = 0;
 };
 
 /// The first row of every sample of the residual stream: [B*T, D] -> [B, D], whole on every rank.

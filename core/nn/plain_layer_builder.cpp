@@ -8,6 +8,7 @@
 #include "core/nn/parameters.h"
 #include "core/nn/plain_attention.h"
 #include "core/nn/plain_linear.h"
+#include "core/nn/plain_recurrence.h"
 #include "core/ops/gemm.h"
 
 namespace trireme::nn {
@@ -306,6 +307,14 @@ std::unique_ptr<SelfAttention> PlainLayerBuilder::self_attention(const Attention
 
 std::unique_ptr<CrossAttention> PlainLayerBuilder::cross_attention(const AttentionSpec& spec) {
   return std::make_unique<PlainCrossAttention>(spec);
+}
+
+std::unique_ptr<Recurrence> PlainLayerBuilder::recurrence(const RecurrenceSpec& spec) {
+  return std::make_unique<PlainRecurrence>(spec);
+}
+
+std::unique_ptr<StateAttention> PlainLayerBuilder::state_attention(const StateAttentionSpec& spec) {
+  return std::make_unique<PlainStateAttention>(spec);
 }
 
 std::unique_ptr<VocabularyLoss> PlainLayerBuilder::vocabulary_loss(const VocabularyLossSpec& spec) {

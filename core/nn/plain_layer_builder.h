@@ -24,6 +24,8 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<Linear> linear(const LinearSpec& spec) override;
   std::unique_ptr<FirstRows> first_rows() override;
   std::unique_ptr<SampleLoss> sample_loss(const SampleLossSpec& spec) override;
+  std::unique_ptr<Recurrence> recurrence(const RecurrenceSpec& spec) override;
+  std::unique_ptr<StateAttention> state_attention(const StateAttentionSpec& spec) override;
   std::unique_ptr<VocabularyLoss> vocabulary_loss(const VocabularyLossSpec& spec) override;
   int64_t residual_shards() const override { return shard_.count; }
 

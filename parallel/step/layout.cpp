@@ -67,7 +67,13 @@ std::vector<std::string> layout_errors(const RankOptions& options, int64_t num_m
   const ParallelConfig& parallel = options.parallel;
   attempt([&] { make_schedule(parallel, num_micro_batches); });
   const auto ranks = static_cast<int>(parallel.tensor_model_parallel_size);
-  if (ranks > 1) {
+  const bool splits = family_named(options.model.family).splits_over_tensor_ranks;
+  if (ranks > 1 && !splits)
+    errors.push_back(
+        fmt::format("parallel.tensor_model_parallel_size: given {}, expected 1 with model.family {}, whose "
+                    "layers are not split over ranks; use pipeline and data ranks",
+                    ranks, options.model.family));
+  if (ranks > 1 && splits) {
     attempt([&] { check_heads(options.model.num_attention_heads, options.model.num_query_groups, ranks); });
     attempt([&] { even_part("model.ffn_hidden_size", options.model.ffn_hidden_size, 0, ranks); });
     attempt([&] { even_part("model.vocab_size", options.model.vocab_size, 0, ranks); });

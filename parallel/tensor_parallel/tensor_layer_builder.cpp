@@ -189,6 +189,11 @@ std::unique_ptr<Layer> replicated(std::unique_ptr<Layer> layer, const nn::RowSha
   return layer;
 }
 
+/// Each step needs the whole state of the one before.
+[[noreturn]] void refuse_split(const std::string& name) {
+  throw ConfigError(name + ": recurrent layers are not split; use parallel.tensor_model_parallel_size 1");
+}
+
 }  // namespace
 
 TensorLayerBuilder::TensorLayerBuilder(Communicator& group, bool sequence_parallel)
@@ -267,6 +272,14 @@ std::unique_ptr<nn::SelfAttention> TensorLayerBuilder::self_attention(const nn::
 
 std::unique_ptr<nn::CrossAttention> TensorLayerBuilder::cross_attention(const nn::AttentionSpec& spec) {
   return std::make_unique<nn::PlainCrossAttention>(local(spec), first_head(spec));
+}
+
+std::unique_ptr<nn::Recurrence> TensorLayerBuilder::recurrence(const nn::RecurrenceSpec& spec) {
+  refuse_split(spec.name);
+}
+
+std::unique_ptr<nn::StateAttention> TensorLayerBuilder::state_attention(const nn::StateAttentionSpec& spec) {
+  refuse_split(spec.name);
 }
 
 std::unique_ptr<nn::VocabularyLoss> TensorLayerBuilder::vocabulary_loss(const nn::VocabularyLossSpec& spec) {

@@ -32,6 +32,8 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
   std::unique_ptr<nn::Linear> linear(const nn::LinearSpec& spec) override;
   std::unique_ptr<nn::FirstRows> first_rows() override;
   std::unique_ptr<nn::SampleLoss> sample_loss(const nn::SampleLossSpec& spec) override;
+  std::unique_ptr<nn::Recurrence> recurrence(const nn::RecurrenceSpec& spec) override;
+  std::unique_ptr<nn::StateAttention> state_attention(const nn::StateAttentionSpec& spec) override;
   std::unique_ptr<nn::VocabularyLoss> vocabulary_loss(const nn::VocabularyLossSpec& spec) override;
   int64_t residual_shards() const override { return exchange_.shard().count; }
 

@@ -143,7 +143,9 @@ class Shrinker {
 
   void shrink_sizes() {
     ModelConfig& model = rank().model;
-    model.ffn_hidden_size = small_multiple(full_model().ffn_hidden_size, before_.tensor, now_.tensor, 6);
+    model.ffn_hidden_size =
+        model.recurrent() ? 4 * model.hidden_size
+                          : small_multiple(full_model().ffn_hidden_size, before_.tensor, now_.tensor, 6);
     model.vocab_size =
         small_multiple(full_model().vocab_size, before_.tensor, now_.tensor, now_.tensor == 1 ? 17 : 8);
     rank().seq_length = kLength;

@@ -107,6 +107,20 @@ TEST_F(MoreFunctionGradients, StackedStepsLieSampleBySample) {
             "gather_rows: row 0 is 2; expected one of the 2 rows of x");
 }
 
+TEST_F(MoreFunctionGradients, OfSplitStepsAndJoinedColumns) {
+  expect_right(
+      {{draw({6, 3}, 1), draw({2, 2}, 2)}, {}, [](Context& c, const auto& in) -> std::vector<Variable> {
+         const std::vector<Variable> steps = split_steps(c, in[0], 3);
+         return {steps[2], join_columns(c, steps[1], in[1])};  // the first step is not used
+       }});
+}
+
+TEST_F(MoreFunctionGradients, SplitStepsAreThoseThatWereStacked) {
+  const Tensor x = draw({6, 3}, 1);
+  const Tensor again = stack_steps(context_, split_steps(context_, Variable(x), 2)).value();
+  for (int64_t i = 0; i < 18; ++i) EXPECT_EQ(element(again, i), element(x, i));
+}
+
 TEST_F(MoreFunctionGradients, OfScale) {
   expect_right({{draw({3, 4}, 1)}, {}, [&](Context& c, const auto& in) -> std::vector<Variable> {
                   return {scale(c, in[0], -2.5)};

@@ -28,6 +28,8 @@ constexpr const char* kLayouts[] = {
     "tensor=1 pipeline=1 data=1 llama=1 groups=3 vocabulary=1 schedule=2 zero=1 micro_batches=2 buckets=1",
     "tensor=1 pipeline=3 sequence=1 layers=1 recompute=1 micro_batches=4 packed=1 dropout=2",
     "tensor=3 pipeline=1 chunks=1 llama=1 untied=1 groups=2 sequence=1 vocabulary=3 micro_batches=2",
+    "pipeline=3 data=1 family=3 heads=1 feed_forward=1 groups=1 layers=1 vocabulary=1 micro_batches=3 "
+    "dropout=1",
     "tensor=1 pipeline=1 data=1 layout=17 order=5 llama=1 vocabulary=1 micro_batches=1 recompute=2",
 };
 

@@ -87,6 +87,44 @@ ModelConfig torch_transformer() {
   return config;
 }
 
+ModelConfig recurrent(RecurrentCell cell, int64_t num_layers, int64_t encoder_num_layers) {
+  ModelConfig config = family_named("recurrent").defaults();
+  config.recurrent_cell = cell;
+  config.num_layers = num_layers;
+  config.encoder_num_layers = encoder_num_layers;
+  config.hidden_size = 12;
+  config.vocab_size = 37;
+  config.source_vocab_size = 29;
+  config.share_source_embedding = false;
+  config.untie_embeddings_and_output_weights = true;
+  return config;
+}
+
+/// As CASES of make_recurrent_fixtures.py.
+std::vector<std::pair<std::string, ModelConfig>> recurrent_models() {
+  using enum RecurrentCell;
+  ModelConfig lstm = recurrent(kLstm, 2, 2);
+  lstm.source_vocab_size = 0;
+  lstm.share_source_embedding = true;
+  lstm.untie_embeddings_and_output_weights = false;
+  ModelConfig gru_additive = recurrent(kGru, 1, 1);
+  gru_additive.bidirectional_encoder = true;
+  gru_additive.recurrent_attention = RecurrentAttention::kAdditive;
+  ModelConfig rnn_dot = recurrent(kRnn, 1, 2);
+  rnn_dot.recurrent_attention = RecurrentAttention::kDot;
+  rnn_dot.attention_context = AttentionContext::kOutput;
+  rnn_dot.recurrent_norm = true;
+  ModelConfig lstm_dot = recurrent(kLstm, 2, 1);
+  lstm_dot.bidirectional_encoder = true;
+  lstm_dot.recurrent_attention = RecurrentAttention::kDot;
+  std::vector<std::pair<std::string, ModelConfig>> models = {{"recurrent_lstm", lstm},
+                                                             {"recurrent_gru_additive", gru_additive},
+                                                             {"recurrent_rnn_dot", rnn_dot},
+                                                             {"recurrent_lstm_dot", lstm_dot}};
+  for (auto& [name, model] : models) model.resolve(0, 11);
+  return models;
+}
+
 /// max|a-b| of one tensor and max|b|.
 struct Difference {
   double error = 0, largest = 0;
@@ -293,6 +331,16 @@ TEST(ModelOracle, PreNormTransformerInFp64AgreesWithTorch) {
 
 TEST(ModelOracle, PreNormTransformerInFp32AgreesWithTorch) {
   expect_agreement("torch_transformer", torch_transformer(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(ModelOracle, RecurrentModelsInFp64AgreeWithTorch) {
+  for (const auto& [name, config] : recurrent_models())
+    expect_agreement(name, config, Precision::kFp64, {1e-12, 1e-9, 1e-9});
+}
+
+TEST(ModelOracle, RecurrentModelsInFp32AgreeWithTorch) {
+  for (const auto& [name, config] : recurrent_models())
+    expect_agreement(name, config, Precision::kFp32, {1e-5, 1e-4, 1e-4});
 }
 
 /// `error_name`: relative L2 error that the same type costs Transformers.

@@ -34,7 +34,7 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kSequence, "sequence", 2, 5},
     {kRecompute, "recompute", 3, 6},
     {kRecomputeLayers, "recompute_layers", 2, 3},
-    {kFamily, "family", 3, 5},
+    {kFamily, "family", 4, 5},
     {kNormPosition, "norm_position", 2, 3},
     {kLlama, "llama", 2, 5},
     {kUntied, "untied", 2, 4},
@@ -56,8 +56,12 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kSeed, "seed", 1'000'000, 10},
 }};
 
-enum Families { kGpt, kTransformer, kBert };
-constexpr const char* kFamilyNames[] = {"gpt", "transformer", "bert"};
+enum Families { kGpt, kTransformer, kBert, kRecurrent };
+constexpr const char* kFamilyNames[] = {"gpt", "transformer", "bert", "recurrent"};
+
+bool has_encoder(const LayoutDraw& draw) {
+  return draw[kFamily] == kTransformer || draw[kFamily] == kRecurrent;
+}
 
 constexpr int64_t kMostRanks = 16;
 constexpr int64_t kMostVirtualStages = 6;
@@ -72,6 +76,7 @@ int64_t num_virtual_stages(const LayoutDraw& draw) {
 
 /// Choices that mean nothing beside the others become 0.
 LayoutDraw normalised(LayoutDraw draw) {
+  if (draw[kFamily] == kRecurrent) draw[kTensor] = 0;
   if (draw[kTensor] == 0) draw[kSequence] = 0;
   draw[kSchedule] = draw[kChunks] > 0 ? 3 : draw[kSchedule] % 3;
   if (num_virtual_stages(draw) == 1) draw[kLayout] = 0;
@@ -91,7 +96,7 @@ std::vector<int64_t> pipeline_layout(const LayoutDraw& draw) {
   if (random() % 3 == 0 && std::accumulate(layers.begin(), layers.end() - 1, int64_t{0}) > 0)
     layers.back() = 0;
   const int64_t sum = std::accumulate(layers.begin(), layers.end(), int64_t{0});
-  if (draw[kFamily] == kTransformer && sum < 2) layers.front() += 2 - sum;  // a layer on each side
+  if (has_encoder(draw) && sum < 2) layers.front() += 2 - sum;  // a layer on each side
   return layers;
 }
 
@@ -103,28 +108,54 @@ std::vector<int64_t> possible_groups(int64_t heads, int64_t tensor) {
   return groups;
 }
 
-ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
+/// Heads, feed-forward and the rest of what only Transformers have.
+void set_attention(const LayoutDraw& draw, ModelConfig& model) {
   const int64_t tensor = draw[kTensor] + 1;
-  ModelConfig model = family_named(kFamilyNames[draw[kFamily]]).defaults();
-  const int64_t fewest = draw[kFamily] == kTransformer ? 2 : 1;
-  const std::vector<int64_t> layers = pipeline_layout(draw);
-  model.num_layers = layers.empty() ? std::max<int64_t>(fewest, num_virtual_stages(draw) - 2) + draw[kLayers]
-                                    : std::accumulate(layers.begin(), layers.end(), int64_t{0});
-  if (draw[kFamily] == kTransformer) {
-    model.encoder_num_layers = model.num_layers / 2;
-    model.num_layers -= model.encoder_num_layers;
-  }
-  if (draw[kNormPosition])
-    model.norm_position =
-        model.norm_position == NormPosition::kPre ? NormPosition::kPost : NormPosition::kPre;
-  model.hidden_size = 8 + 4 * draw[kWidth];
   model.num_attention_heads = tensor * (draw[kHeads] + 1);
   const std::vector<int64_t> groups = possible_groups(model.num_attention_heads, tensor);
   model.num_query_groups = groups[static_cast<size_t>(draw[kGroups]) % groups.size()];
   model.kv_channels = draw[kLlama] ? 4 : 3;
   model.ffn_hidden_size = tensor * (draw[kLlama] ? 3 : 4) + draw[kFeedForward];
+  if (draw[kLlama]) {
+    model.position_embedding_type = PositionEmbedding::kRope;
+    model.normalization = Normalization::kRmsNorm;
+    model.activation = FeedForwardActivation::kSwiglu;
+    model.add_bias_linear = false;
+  }
+  model.attention_dropout = draw[kDropout] & 2 ? 0.1 : 0;
+}
+
+/// The knobs that only Transformers need draw what only recurrent models have.
+void set_recurrent(const LayoutDraw& draw, ModelConfig& model) {
+  using enum RecurrentCell;
+  static constexpr std::array kCells = {kGru, kLstm, kRnn};
+  static constexpr std::array kAttentions = {RecurrentAttention::kNone, RecurrentAttention::kAdditive,
+                                             RecurrentAttention::kDot};
+  model.recurrent_cell = kCells[static_cast<size_t>(draw[kHeads])];
+  model.recurrent_attention = kAttentions[static_cast<size_t>(draw[kFeedForward])];
+  if (model.recurrent_attention != RecurrentAttention::kNone && draw[kLlama])
+    model.attention_context = AttentionContext::kOutput;
+  model.bidirectional_encoder = draw[kGroups] % 2 == 1;
+  model.recurrent_norm = draw[kNormPosition] != 0;
+}
+
+ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
+  const int64_t tensor = draw[kTensor] + 1;
+  ModelConfig model = family_named(kFamilyNames[draw[kFamily]]).defaults();
+  const int64_t fewest = has_encoder(draw) ? 2 : 1;
+  const std::vector<int64_t> layers = pipeline_layout(draw);
+  model.num_layers = layers.empty() ? std::max<int64_t>(fewest, num_virtual_stages(draw) - 2) + draw[kLayers]
+                                    : std::accumulate(layers.begin(), layers.end(), int64_t{0});
+  if (has_encoder(draw)) {
+    model.encoder_num_layers = model.num_layers / 2;
+    model.num_layers -= model.encoder_num_layers;
+  }
+  if (draw[kNormPosition] && draw[kFamily] != kRecurrent)
+    model.norm_position =
+        model.norm_position == NormPosition::kPre ? NormPosition::kPost : NormPosition::kPre;
+  model.hidden_size = 8 + 4 * draw[kWidth];
   model.vocab_size = 2 * tensor + 5 + draw[kVocabulary];
-  if (draw[kFamily] == kTransformer && draw[kVocabulary] % 2 == 1) {
+  if (has_encoder(draw) && draw[kVocabulary] % 2 == 1) {
     model.share_source_embedding = false;
     model.source_vocab_size = model.vocab_size + 3;
   }
@@ -133,15 +164,12 @@ ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
     model.num_classes = 3;
   }
   if (draw[kFamily] != kGpt) model.label_smoothing = draw[kVocabulary] % 3 == 0 ? 0.1 : 0.0;
-  if (draw[kLlama]) {
-    model.position_embedding_type = PositionEmbedding::kRope;
-    model.normalization = Normalization::kRmsNorm;
-    model.activation = FeedForwardActivation::kSwiglu;
-    model.add_bias_linear = false;
-  }
+  if (draw[kFamily] == kRecurrent)
+    set_recurrent(draw, model);
+  else
+    set_attention(draw, model);
   model.untie_embeddings_and_output_weights = draw[kUntied] != 0;
   model.hidden_dropout = draw[kDropout] & 1 ? 0.1 : 0;
-  model.attention_dropout = draw[kDropout] & 2 ? 0.1 : 0;
   model.resolve(0, seq_length);
   return model;
 }
@@ -329,13 +357,16 @@ constexpr Feature kFeatures[] = {
     {"encoder-decoder x tensor", [](auto& d, auto&) { return d[kFamily] == kTransformer && axis_tensor(d); }},
     {"encoder-decoder x sequence", [](auto& d, auto&) { return d[kFamily] == kTransformer && d[kSequence]; }},
     {"source embedding of its own",
-     [](auto& d, auto& made) {
-       return d[kFamily] == kTransformer && !made.rank.model.share_source_embedding;
-     }},
+     [](auto& d, auto& made) { return has_encoder(d) && !made.rank.model.share_source_embedding; }},
     {"BERT", [](auto& d, auto&) { return d[kFamily] == kBert; }},
     {"BERT x pipeline", [](auto& d, auto&) { return d[kFamily] == kBert && axis_pipeline(d); }},
     {"BERT x tensor", [](auto& d, auto&) { return d[kFamily] == kBert && axis_tensor(d); }},
     {"BERT x sequence", [](auto& d, auto&) { return d[kFamily] == kBert && d[kSequence]; }},
+    {"recurrent", [](auto& d, auto&) { return d[kFamily] == kRecurrent; }},
+    {"recurrent x pipeline", [](auto& d, auto&) { return d[kFamily] == kRecurrent && axis_pipeline(d); }},
+    {"recurrent x data", [](auto& d, auto&) { return d[kFamily] == kRecurrent && axis_data(d); }},
+    {"recurrent with attention",
+     [](auto&, auto& made) { return made.rank.model.recurrent_attention != RecurrentAttention::kNone; }},
     {"classifier", [](auto&, auto& made) { return made.rank.model.num_classes > 0; }},
     {"label smoothing", [](auto&, auto& made) { return made.rank.model.label_smoothing > 0; }},
     {"norms after the sums",

@@ -59,23 +59,74 @@ Tensor rows_of_step(const Tensor& matrix, int64_t step, int64_t num_steps) {
       {matrix.rows() / num_steps, matrix.cols()}, matrix.dtype(), num_steps * matrix.row_stride());
 }
 
+std::vector<Tensor> split(Context& context, const Tensor& x, int64_t num_steps) {
+  std::vector<Tensor> steps;
+  for (int64_t step = 0; step < num_steps; ++step) {
+    const Tensor rows = rows_of_step(x, step, num_steps);
+    steps.push_back(context.activation(rows.shape(), rows.dtype()));
+    ops::cast(context, rows, steps.back());
+  }
+  return steps;
+}
+
+/// Steps that are undefined are zeros.
+Tensor stack(Context& context, const std::vector<Tensor>& steps, const Shape& shape, DType dtype) {
+  Tensor y = context.activation(shape, dtype);
+  for (size_t step = 0; step < steps.size(); ++step) {
+    Tensor rows = rows_of_step(y, static_cast<int64_t>(step), std::ssize(steps));
+    if (steps[step].defined())
+      ops::cast(context, steps[step], rows);
+    else
+      ops::fill(context, rows, 0.0);
+  }
+  return y;
+}
+
 class StackSteps final : public Function {
  public:
   explicit StackSteps(int64_t num_steps) : num_steps_(num_steps) {}
   const char* name() const override { return "stack_steps"; }
 
   std::vector<Tensor> backward(Context& context, std::vector<Tensor> d_outputs) override {
-    std::vector<Tensor> d_steps;
-    for (int64_t step = 0; step < num_steps_; ++step) {
-      const Tensor rows = rows_of_step(d_outputs[0], step, num_steps_);
-      d_steps.push_back(context.activation(rows.shape(), rows.dtype()));
-      ops::cast(context, rows, d_steps.back());
-    }
-    return d_steps;
+    return split(context, d_outputs[0], num_steps_);
   }
 
  private:
   int64_t num_steps_;
+};
+
+class SplitSteps final : public Function {
+ public:
+  explicit SplitSteps(const Tensor& x) : shape_(x.shape()), dtype_(x.dtype()) {}
+  const char* name() const override { return "split_steps"; }
+
+  std::vector<Tensor> backward(Context& context, std::vector<Tensor> d_outputs) override {
+    return {stack(context, d_outputs, shape_, dtype_)};
+  }
+
+ private:
+  Shape shape_;
+  DType dtype_;
+};
+
+class JoinColumns final : public Function {
+ public:
+  explicit JoinColumns(int64_t num_left) : num_left_(num_left) {}
+  const char* name() const override { return "join_columns"; }
+
+  std::vector<Tensor> backward(Context& context, std::vector<Tensor> d_outputs) override {
+    const Tensor& d_y = d_outputs[0];
+    return {part(context, d_y, 0, num_left_), part(context, d_y, num_left_, d_y.cols() - num_left_)};
+  }
+
+ private:
+  static Tensor part(Context& context, const Tensor& d_y, int64_t begin, int64_t cols) {
+    Tensor d_x = context.activation({d_y.rows(), cols}, d_y.dtype());
+    ops::cast(context, d_y.slice(-1, begin, cols), d_x);
+    return d_x;
+  }
+
+  int64_t num_left_;
 };
 
 }  // namespace
@@ -106,14 +157,31 @@ Variable gather_rows(Context& context, const Variable& x, const Tensor& rows) {
 
 Variable stack_steps(Context& context, const std::vector<Variable>& steps) {
   const Tensor& first = steps.at(0).value();
-  const auto num_steps = static_cast<int64_t>(steps.size());
-  Tensor y = context.activation({first.rows() * num_steps, first.cols()}, first.dtype());
-  for (int64_t step = 0; step < num_steps; ++step) {
-    Tensor rows = rows_of_step(y, step, num_steps);
-    ops::cast(context, steps[static_cast<size_t>(step)].value(), rows);
-  }
+  std::vector<Tensor> values;
+  for (const Variable& step : steps) values.push_back(step.value());
+  Tensor y = stack(context, values, {first.rows() * std::ssize(steps), first.cols()}, first.dtype());
   if (!Function::needed(context, steps, false)) return Variable(std::move(y));
-  return Function::record(context, std::make_shared<StackSteps>(num_steps), steps, {std::move(y)})[0];
+  return Function::record(context, std::make_shared<StackSteps>(std::ssize(steps)), steps, {std::move(y)})[0];
+}
+
+std::vector<Variable> split_steps(Context& context, const Variable& x, int64_t num_steps) {
+  std::vector<Tensor> values = split(context, x.value(), num_steps);
+  if (Function::needed(context, {x}, false))
+    return Function::record(context, std::make_shared<SplitSteps>(x.value()), {x}, std::move(values));
+  std::vector<Variable> steps;
+  for (Tensor& value : values) steps.emplace_back(std::move(value));
+  return steps;
+}
+
+Variable join_columns(Context& context, const Variable& left, const Variable& right) {
+  const Tensor &a = left.value(), &b = right.value();
+  Tensor y = context.activation({a.rows(), a.cols() + b.cols()}, a.dtype());
+  Tensor left_part = y.slice(-1, 0, a.cols()), right_part = y.slice(-1, a.cols(), b.cols());
+  ops::cast(context, a, left_part);
+  ops::cast(context, b, right_part);
+  if (!Function::needed(context, {left, right}, false)) return Variable(std::move(y));
+  auto node = std::make_shared<JoinColumns>(a.cols());
+  return Function::record(context, std::move(node), {left, right}, {std::move(y)})[0];
 }
 
 }  // namespace trireme

@@ -13,5 +13,10 @@ Variable gather_rows(Context& context, const Variable& x, const Tensor& rows);
 
 /// T steps [B, D] each -> [B*T, D] with row b * T + t: the outputs of a decoder that runs step by step.
 Variable stack_steps(Context& context, const std::vector<Variable>& steps);
+/// The inverse: x [B*T, D] -> T steps [B, D].
+std::vector<Variable> split_steps(Context& context, const Variable& x, int64_t num_steps);
+
+/// [rows, C] and [rows, D] -> [rows, C + D], side by side.
+Variable join_columns(Context& context, const Variable& left, const Variable& right);
 
 }  // namespace trireme

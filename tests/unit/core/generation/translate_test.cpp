@@ -12,21 +12,45 @@ namespace {
 constexpr int64_t kVocabulary = 13, kPositions = 12;
 constexpr int32_t kBegin = 11, kEnd = 12;
 
-class Translate : public ::testing::Test {
+ModelConfig transformer() {
+  ModelConfig config = family_named("transformer").defaults();
+  config.num_layers = 2;
+  config.hidden_size = 8;
+  config.num_attention_heads = 2;
+  config.vocab_size = kVocabulary;
+  config.hidden_dropout = 0.5;  // must not act
+  config.resolve(0, kPositions);
+  return config;
+}
+
+ModelConfig lstm_with_output_attention() {
+  ModelConfig config = family_named("recurrent").defaults();
+  config.recurrent_cell = RecurrentCell::kLstm;
+  config.recurrent_attention = RecurrentAttention::kDot;
+  config.attention_context = AttentionContext::kOutput;
+  config.num_layers = 2;
+  config.hidden_size = 8;
+  config.vocab_size = kVocabulary;
+  config.hidden_dropout = 0.5;
+  config.resolve(0, kPositions);
+  return config;
+}
+
+ModelConfig gru_with_input_attention() {
+  ModelConfig config = family_named("recurrent").defaults();
+  config.recurrent_attention = RecurrentAttention::kAdditive;
+  config.bidirectional_encoder = true;
+  config.hidden_size = 8;
+  config.vocab_size = kVocabulary;
+  config.resolve(0, kPositions);
+  return config;
+}
+
+class Translate : public ::testing::TestWithParam<ModelConfig (*)()> {
  protected:
-  Translate() : tiny_(context_, model(), Precision::kFp32) {
+  Translate() : tiny_(context_, GetParam()(), Precision::kFp32) {
     uint64_t seed = 0;
     for (Parameter* parameter : tiny_.store->parameters()) fill_normal(parameter->value, ++seed, 0.4);
-  }
-  static ModelConfig model() {
-    ModelConfig config = family_named("transformer").defaults();
-    config.num_layers = 2;
-    config.hidden_size = 8;
-    config.num_attention_heads = 2;
-    config.vocab_size = kVocabulary;
-    config.hidden_dropout = 0.5;  // must not act
-    config.resolve(0, kPositions);
-    return config;
   }
   static TranslationOptions options() {
     return {.begin = kBegin, .end = kEnd, .source_end = kEnd, .max_tokens = kPositions};
@@ -68,7 +92,7 @@ class Translate : public ::testing::Test {
   TinyModel tiny_;
 };
 
-TEST_F(Translate, OfManySourcesAtOnceIsThatOfEachAlone) {
+TEST_P(Translate, OfManySourcesAtOnceIsThatOfEachAlone) {
   const std::vector<std::vector<int32_t>> sources = {{1, 2, 3, 4, 5}, {7}, {}, {3, 3, 9, 1, 2, 6, 8}};
   for (const int64_t extra : {50, 1}) {
     TranslationOptions given = options();
@@ -78,17 +102,21 @@ TEST_F(Translate, OfManySourcesAtOnceIsThatOfEachAlone) {
   }
 }
 
-TEST_F(Translate, CutsSourcesThatAreLongerThanTheModelReads) {
+TEST_P(Translate, CutsSourcesThatAreLongerThanTheModelReads) {
   const auto targets = translate(context_, *tiny_.model, {std::vector<int32_t>(40, 5)}, options());
   EXPECT_EQ(targets[0], alone(std::vector<int32_t>(kPositions - 1, 5), 50));
 }
 
-TEST_F(Translate, RefusesAModelWithoutPositions) {
+TEST_P(Translate, RefusesAModelWithoutPositions) {
   TranslationOptions given = options();
   given.max_tokens = 1;
   EXPECT_THROW(translate(context_, *tiny_.model, {{1}}, given), ConfigError);
   EXPECT_TRUE(context_.training);
 }
+
+INSTANTIATE_TEST_SUITE_P(Families, Translate,
+                         ::testing::Values(transformer, lstm_with_output_attention,
+                                           gru_with_input_attention));
 
 }  // namespace
 }  // namespace trireme::testing

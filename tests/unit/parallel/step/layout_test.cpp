@@ -62,5 +62,16 @@ TEST(Layout, EveryReasonAgainstItIsToldAtOnce) {
               ElementsAre(HasSubstr("expected false with tensor_model_parallel_size 1")));
 }
 
+TEST(Layout, RecurrentLayersAreNotSplitOverTensorRanks) {
+  ParallelConfig split;
+  split.tensor_model_parallel_size = 2;
+  RankOptions options = options_of(split);
+  options.model = family_named("recurrent").defaults();
+  options.model.vocab_size = 11;
+  options.model.resolve(0, 6);
+  EXPECT_THAT(layout_errors(options, 8),
+              ElementsAre(HasSubstr("given 2, expected 1 with model.family recurrent")));
+}
+
 }  // namespace
 }  // namespace trireme

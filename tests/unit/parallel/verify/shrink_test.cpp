@@ -97,6 +97,17 @@ TEST(Shrink, NeverTakesMoreThanSixteenRanksAndSaysWhatItDropped) {
   EXPECT_EQ(shrunk.dropped.size(), 1u);
 }
 
+TEST(Shrink, OfARecurrentModelIsOne) {
+  VerifyCase full = with(1, 2, 2);
+  full.rank.model = family_named("recurrent").defaults();
+  full.rank.model.bidirectional_encoder = true;
+  full.rank.model.vocab_size = 5000;
+  full.rank.model.resolve(0, 100);
+  VerifyCase run = verify::shrink(full).run;
+  EXPECT_LT(run.rank.model.hidden_size, 16);
+  EXPECT_NO_THROW(run.rank.model.resolve(0, run.rank.seq_length));
+}
+
 TEST(Shrink, KeepsWhatIsNoSize) {
   VerifyCase full = with(2, 2, 2);
   RankOptions& rank = full.rank;
