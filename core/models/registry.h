@@ -13,7 +13,7 @@ namespace trireme {
 
 /// A model family: all that the rest of Trireme asks of it.
 struct Family {
-  const char* name;  ///< in run files
+  const char* name;        ///< in run files
   bool generates = false;  ///< makes text from left to right
   /// What the keys of section `model` are where a run file says nothing; `family` is this one's name.
   ModelConfig (*defaults)();

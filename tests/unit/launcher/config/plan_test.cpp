@@ -105,7 +105,7 @@ TEST(RunPlan, RecomputesLayersThatExist) {
               config.training.recompute_granularity = RecomputeGranularity::kSelective;
               config.training.recompute_num_layers = 13;
             }),
-            "training.recompute_num_layers: given 13, expected at most model.num_layers 12");
+            "training.recompute_num_layers: given 13, expected at most the model's 12 layers");
 }
 
 TEST(RunPlan, RefusesSchedulesThatContradictThemselves) {

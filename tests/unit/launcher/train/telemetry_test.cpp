@@ -53,7 +53,8 @@ TEST(TensorBoard, EventFilesReadBack) {
   EXPECT_NE(writer.path().find("/events.out.tfevents."), std::string::npos);
   const std::vector<std::string> records = read_records(read_file(writer.path()));
   ASSERT_EQ(records.size(), 4u);
-  // Field numbers and wire types of TensorBoard's event.proto by hand: wall_time is 8 bytes after the tag 0x09.
+  // Field numbers and wire types of TensorBoard's event.proto by hand: wall_time is 8 bytes after the tag
+  // 0x09.
   EXPECT_EQ(records[0][0], '\x09');
   EXPECT_EQ(records[0].substr(9), std::string("\x1a\x0d") + "brain.Event:2");
   const std::string loss("\x0a\x11\x0a\x0atrain/loss\x15\x00\x00\x20\x40", 19);  // 2.5f
