@@ -9,7 +9,6 @@
 
 #include "core/base/error.h"
 #include "core/data/sample_source.h"
-#include "core/metrics/perplexity.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/trained_model.h"
 #include "launcher/commands/world.h"
@@ -28,6 +27,20 @@ struct EvaluateOptions {
   std::vector<std::string> overrides;
   std::string checkpoint;
 };
+
+std::string answer(const std::string& step, const EvaluationResult& result, double seconds) {
+  nlohmann::ordered_json json = {
+      {"checkpoint", step}, {"step", read_training_state(step).step}, {"validation_loss", result.loss}};
+  const auto add = [&](const char* key, const std::optional<double>& value) {
+    if (value) json[key] = *value;
+  };
+  add("perplexity", perplexity_of(result));
+  add("token_accuracy", accuracy_of(result.losses[LossTerm::kTokens]));
+  add("sample_accuracy", accuracy_of(result.losses[LossTerm::kSamples]));
+  json["tokens"] = result.tokens();
+  json["seconds"] = seconds;
+  return json.dump();
+}
 
 ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
   const RunConfig config = plan_run(load_run(options.run, options.overrides), world.size()).config;
@@ -54,14 +67,7 @@ ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
   const EvaluationResult result =
       evaluate(context, engine, mesh, *source, config.training.micro_batch_size, config.training.eval_iters);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (world.rank() == 0)
-    fmt::print("{}\n", nlohmann::ordered_json{{"checkpoint", step},
-                                              {"step", read_training_state(step).step},
-                                              {"validation_loss", result.loss},
-                                              {"perplexity", perplexity(result.loss)},
-                                              {"tokens", result.tokens()},
-                                              {"seconds", seconds}}
-                           .dump());
+  if (world.rank() == 0) fmt::print("{}\n", answer(step, result, seconds));
   return ExitCode::kOk;
 }
 

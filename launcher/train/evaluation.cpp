@@ -3,13 +3,23 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/metrics/perplexity.h"
+
 namespace trireme {
 
+std::optional<double> accuracy_of(const LossSum& loss) {
+  if (loss.count == 0) return std::nullopt;
+  return static_cast<double>(loss.right) / static_cast<double>(loss.count);
+}
+
+std::optional<double> perplexity_of(const EvaluationResult& result) {
+  const LossSum& tokens = result.losses[LossTerm::kTokens];
+  if (tokens.count == 0) return std::nullopt;
+  return perplexity(tokens.sum / static_cast<double>(tokens.count));
+}
+
 std::map<std::string, double> metrics_of(const EvaluationResult& result) {
-  const auto accuracy = [&](LossTerm term) {
-    const LossSum& loss = result.losses[term];
-    return loss.count > 0 ? static_cast<double>(loss.right) / static_cast<double>(loss.count) : 0.0;
-  };
+  const auto accuracy = [&](LossTerm term) { return accuracy_of(result.losses[term]).value_or(0); };
   return {{"validation_loss", result.loss},
           {"validation_token_accuracy", accuracy(LossTerm::kTokens)},
           {"validation_sample_accuracy", accuracy(LossTerm::kSamples)}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/data/sample_source.h"
@@ -14,6 +15,11 @@ struct EvaluationResult {
 
   int64_t tokens() const { return losses[LossTerm::kTokens].count; }
 };
+
+/// The part of what was counted that was right; nothing where nothing was counted.
+std::optional<double> accuracy_of(const LossSum& loss);
+/// Of the tokens' mean loss; nothing where none was counted.
+std::optional<double> perplexity_of(const EvaluationResult& result);
 
 /// What early stopping may look at, by name. An accuracy without anything to count is 0.
 std::map<std::string, double> metrics_of(const EvaluationResult& result);

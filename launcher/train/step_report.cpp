@@ -37,11 +37,15 @@ std::string to_json(const StepReport& report) {
   return line.dump();
 }
 
-std::string evaluation_json(int64_t step, double validation_loss, int64_t tokens, double seconds) {
-  const json line = {{"step", step},
-                     {"validation_loss", validation_loss},
-                     {"validation_tokens", tokens},
-                     {"validation_seconds", seconds}};
+std::string evaluation_json(int64_t step, const EvaluationResult& result, double seconds) {
+  json line = {{"step", step},
+               {"validation_loss", result.loss},
+               {"validation_tokens", result.tokens()},
+               {"validation_seconds", seconds}};
+  if (const auto accuracy = accuracy_of(result.losses[LossTerm::kTokens]))
+    line["validation_token_accuracy"] = *accuracy;
+  if (const auto accuracy = accuracy_of(result.losses[LossTerm::kSamples]))
+    line["validation_sample_accuracy"] = *accuracy;
   return line.dump();
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/tensor/allocator.h"
+#include "launcher/train/evaluation.h"
 #include "parallel/checkpoint/save_report.h"
 
 namespace trireme {
@@ -34,7 +35,8 @@ struct StepReport {
 
 /// One JSON object without a line break; numbers that are not finite become null.
 std::string to_json(const StepReport& report);
-std::string evaluation_json(int64_t step, double validation_loss, int64_t tokens, double seconds);
+/// With the accuracy of tokens, and of whole samples, where such were counted.
+std::string evaluation_json(int64_t step, const EvaluationResult& result, double seconds);
 std::string save_json(const SaveReport& report);
 
 /// Bytes a second that all ranks together copied to memory (nothing where training waited for the disk) and

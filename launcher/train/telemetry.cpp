@@ -4,7 +4,6 @@
 
 #include <cstdio>
 
-#include "core/metrics/perplexity.h"
 #include "launcher/train/console.h"
 
 namespace trireme {
@@ -51,12 +50,22 @@ void Telemetry::step(const StepReport& report) {
     print_line(progress_line(report, train_iters_, seconds_per_step_));
 }
 
-void Telemetry::evaluation(int64_t step, double validation_loss, int64_t tokens, double seconds) {
-  metrics_.write(evaluation_json(step, validation_loss, tokens, seconds));
-  if (tensorboard_) tensorboard_->write(step, {{"validation/loss", validation_loss}});
-  print_line(fmt::format("step {}  validation loss {:.4f}  perplexity {:.2f}  ({} tokens in {})", step,
-                         validation_loss, perplexity(validation_loss),
-                         count_text(static_cast<double>(tokens)), duration_text(seconds)));
+void Telemetry::evaluation(int64_t step, const EvaluationResult& result, double seconds) {
+  metrics_.write(evaluation_json(step, result, seconds));
+  std::vector<std::pair<std::string, double>> scalars = {{"validation/loss", result.loss}};
+  std::string line = fmt::format("step {}  validation loss {:.4f}", step, result.loss);
+  if (const auto perplexity = perplexity_of(result)) line += fmt::format("  perplexity {:.2f}", *perplexity);
+  const auto add_accuracy = [&](const char* of, LossTerm term) {
+    const auto accuracy = accuracy_of(result.losses[term]);
+    if (!accuracy) return;
+    scalars.emplace_back(fmt::format("validation/{}_accuracy", of), *accuracy);
+    line += fmt::format("  {} accuracy {:.1f} %", of, 100 * *accuracy);
+  };
+  add_accuracy("token", LossTerm::kTokens);
+  add_accuracy("sample", LossTerm::kSamples);
+  if (tensorboard_) tensorboard_->write(step, scalars);
+  print_line(fmt::format("{}  ({} tokens in {})", line, count_text(static_cast<double>(result.tokens())),
+                         duration_text(seconds)));
 }
 
 void Telemetry::save(const SaveReport& report) {

@@ -19,7 +19,7 @@ class Telemetry {
   Telemetry(const RunConfig& config, int64_t last_step);
 
   void step(const StepReport& report);
-  void evaluation(int64_t step, double validation_loss, int64_t tokens, double seconds);
+  void evaluation(int64_t step, const EvaluationResult& result, double seconds);
   /// A save that ended, committed or failed. What failed is a line of the metrics only.
   void save(const SaveReport& report);
 

@@ -131,7 +131,7 @@ bool Trainer::evaluate_now() {
                                            config_.training.micro_batch_size, config_.training.eval_iters);
   if (config_.training.eval_ema) exchange_average();
   set_validation_loss(state_, result.loss);
-  if (telemetry_) telemetry_->evaluation(state_.step, result.loss, result.tokens(), seconds_since(start));
+  if (telemetry_) telemetry_->evaluation(state_.step, result, seconds_since(start));
   const bool best = early_stopping_->observe(state_.step, metrics_of(result));
   if (early_stopping_->is_on()) set_early_stopping(state_, early_stopping_->progress());
   return best;

@@ -65,6 +65,8 @@ TEST(TrainCommand, SaysWhatItDoesAndEvaluatesToTheSameLossAfterwards) {
   const json& last = lines.at(lines.size() - 2);  // the save follows the evaluation
   EXPECT_EQ(answer["validation_loss"], last["validation_loss"]);
   EXPECT_EQ(answer["tokens"], last["validation_tokens"]);
+  EXPECT_EQ(answer["token_accuracy"], last["validation_token_accuracy"]);
+  EXPECT_NEAR(answer["perplexity"], std::exp(answer["validation_loss"].get<double>()), 1e-9);
   EXPECT_EQ(lines.back()["step"], 6);
   EXPECT_GT(lines.back()["checkpoint"]["bytes"], 0);
   EXPECT_EQ(answer["step"], 6);

@@ -98,6 +98,26 @@ TEST(MetricsFile, AFolderThatIsMissingIsAnErrorThatNamesTheFile) {
   }
 }
 
+TEST(StepReport, AnEvaluationTellsTheAccuraciesOfWhatItCounted) {
+  EvaluationResult result{.loss = 2.5};
+  result.losses[LossTerm::kTokens] = {6.0, 4, 1};
+  const auto line = [&] { return nlohmann::json::parse(evaluation_json(7, result, 0.5)); };
+  EXPECT_EQ(line()["validation_loss"], 2.5);
+  EXPECT_EQ(line()["validation_tokens"], 4);
+  EXPECT_EQ(line()["validation_token_accuracy"], 0.25);
+  EXPECT_FALSE(line().contains("validation_sample_accuracy"));
+  EXPECT_DOUBLE_EQ(*perplexity_of(result), std::exp(1.5));  // of the tokens alone
+
+  result.losses[LossTerm::kTokens] = {};
+  result.losses[LossTerm::kSamples] = {2.0, 8, 6};
+  EXPECT_FALSE(line().contains("validation_token_accuracy"));
+  EXPECT_EQ(line()["validation_sample_accuracy"], 0.75);
+  EXPECT_EQ(perplexity_of(result), std::nullopt);
+  EXPECT_EQ(metrics_of(result), (std::map<std::string, double>{{"validation_loss", 2.5},
+                                                               {"validation_token_accuracy", 0},
+                                                               {"validation_sample_accuracy", 0.75}}));
+}
+
 TEST(StepReport, IsOneLineOfJsonWithEveryKey) {
   StepReport report;
   report.step = 3;

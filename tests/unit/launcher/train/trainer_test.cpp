@@ -101,6 +101,10 @@ TEST_F(TrainerTest, TheLossFallsAndEverythingIsWritten) {
   ASSERT_EQ(losses.size(), 40u);
   EXPECT_LT(losses.at(40), losses.at(1) - 1.0);
   EXPECT_EQ(column(config, "validation_loss").size(), 10u);
+  const auto accuracies = column(config, "validation_token_accuracy");
+  ASSERT_EQ(accuracies.size(), 10u);
+  for (const auto& [step, accuracy] : accuracies) EXPECT_TRUE(accuracy >= 0 && accuracy <= 1) << step;
+  EXPECT_TRUE(column(config, "validation_sample_accuracy").empty());  // this model judges no samples
   EXPECT_EQ(column(config, "tokens").at(40), 40 * 8 * 16);
   const json line = metrics_of(config).front();
   EXPECT_GT(line["memory"], 0);
