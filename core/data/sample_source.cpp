@@ -1,12 +1,19 @@
 #include "core/data/sample_source.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "core/base/error.h"
+#include "core/data/data_part.h"
+#include "core/data/example_source.h"
 #include "core/data/indexed_source.h"
+#include "core/data/labelled_file.h"
+#include "core/data/masked_source.h"
+#include "core/data/pair_file.h"
 #include "core/data/synthetic_source.h"
 
 namespace trireme {
@@ -15,11 +22,11 @@ namespace {
 constexpr int64_t kSyntheticTrainingSamples = int64_t{1} << 40;
 constexpr int64_t kSyntheticValidationSamples = 64;
 
-void check(const DataConfig& config, int64_t vocab_size) {
+void check(const DataConfig& config, const SampleNeeds& needs) {
   if (config.seq_length < 1)
     throw ConfigError(fmt::format("data.seq_length is {}, expected at least 1", config.seq_length));
-  if (vocab_size < 1)
-    throw ConfigError(fmt::format("the vocabulary has {} tokens, expected at least 1", vocab_size));
+  if (needs.vocab_size < 1)
+    throw ConfigError(fmt::format("the vocabulary has {} tokens, expected at least 1", needs.vocab_size));
   if (!(config.validation_fraction >= 0 && config.validation_fraction < 1))
     throw ConfigError(fmt::format("data.validation_fraction is {}, expected 0 or more and less than 1",
                                   config.validation_fraction));
@@ -37,60 +44,172 @@ void check(const DataConfig& config, int64_t vocab_size) {
     sum += weight;
   }
   if (!config.data_weights.empty() && sum <= 0) throw ConfigError("data.data_weights are all 0");
+  if (const auto errors = sample_errors(config, needs); !errors.empty())
+    throw ConfigError(fmt::format("{}", fmt::join(errors, "\n")));
 }
 
-/// The number of tokens that training may use; the rest is for validation.
-int64_t training_tokens(const DataConfig& config, int64_t num_tokens) {
-  if (!config.valid_data_path.empty()) return num_tokens;
-  return static_cast<int64_t>(static_cast<double>(num_tokens) * (1.0 - config.validation_fraction));
+/// With the samples as weights, one epoch of the blend takes every sample exactly once.
+Blend blend_of(const DataConfig& config, const std::vector<int64_t>& counts) {
+  return config.data_weights.empty() ? Blend(counts) : Blend::from_fractions(config.data_weights);
 }
 
-void require_windows(const TokenWindows& file, const DataConfig& config, const char* what) {
-  if (file.num_windows() > 0) return;
-  throw DataError(fmt::format("{}: {} tokens for {} are fewer than one sample; data.seq_length {} needs {}",
-                              file.dataset().prefix(), file.end() - file.begin(), what, config.seq_length,
-                              config.seq_length + 1));
+SampleOrder order_of(const DataConfig& config, DataPart part, std::vector<int64_t> counts, uint64_t seed) {
+  if (part == DataPart::kValidation) return SampleOrder(std::move(counts));
+  Blend blend = blend_of(config, counts);
+  return SampleOrder(std::move(counts), std::move(blend), seed);
+}
+
+/// In training every file must have samples, in validation one of them.
+void require_samples(DataPart part, const std::vector<int64_t>& counts,
+                     const std::function<std::string(size_t)>& explain) {
+  const auto empty = std::find(counts.begin(), counts.end(), 0);
+  if (empty == counts.end()) return;
+  if (part == DataPart::kValidation &&
+      std::any_of(counts.begin(), counts.end(), [](int64_t count) { return count > 0; }))
+    return;
+  throw DataError(explain(static_cast<size_t>(empty - counts.begin())));
+}
+
+std::unique_ptr<SampleSource> make_windows(DataPart part, const DataConfig& config, const SampleNeeds& needs,
+                                           uint64_t seed) {
+  std::vector<TokenWindows> files;
+  std::vector<int64_t> counts;
+  for (const std::string& prefix : prefixes_of(config, part)) {
+    auto dataset = std::make_shared<const IndexedDataset>(prefix);
+    const DataRange range = range_of(config, part, dataset->num_tokens());
+    files.emplace_back(std::move(dataset), range.begin, range.end, config.seq_length, needs.vocab_size);
+    counts.push_back(files.back().num_windows());
+  }
+  require_samples(part, counts, [&](size_t file) {
+    return fmt::format("{}: {} tokens for {} are fewer than one sample; data.seq_length {} needs {}",
+                       files[file].dataset().prefix(), files[file].end() - files[file].begin(), name_of(part),
+                       config.seq_length, config.seq_length + 1);
+  });
+  return std::make_unique<IndexedSource>(std::move(files), order_of(config, part, std::move(counts), seed),
+                                         config);
+}
+
+std::unique_ptr<SampleSource> make_examples(DataPart part, const DataConfig& config, const SampleNeeds& needs,
+                                            uint64_t seed, ExampleSource::Files files) {
+  std::vector<int64_t> counts;
+  for (const auto& file : files) counts.push_back(file->num_examples());
+  require_samples(part, counts, [&](size_t file) {
+    return fmt::format("{}: has no examples for {}{}", files[file]->prefix(), name_of(part),
+                       files[file]->num_left_out() > 0
+                           ? fmt::format("; {} are longer than data.seq_length {}",
+                                         files[file]->num_left_out(), config.seq_length)
+                           : "");
+  });
+  const bool training = part == DataPart::kTraining;
+  return std::make_unique<ExampleSource>(std::move(files), order_of(config, part, std::move(counts), seed),
+                                         training ? std::optional<uint64_t>(seed) : std::nullopt, config,
+                                         needs);
+}
+
+ExampleSource::Files open_pairs(DataPart part, const DataConfig& config, const SampleNeeds& needs) {
+  ExampleSource::Files files;
+  for (const std::string& prefix : prefixes_of(config, part))
+    files.push_back(std::make_unique<PairFile>(prefix, part, config, needs));
+  return files;
+}
+
+/// A class must mean the same in every file: that of validation too.
+ExampleSource::Files open_labelled(DataPart part, const DataConfig& config, const SampleNeeds& needs) {
+  ExampleSource::Files files;
+  const std::string& first = config.data_path.front();
+  const std::vector<std::string> classes = read_labels(labels_path(first)).classes;
+  for (const std::string& prefix : prefixes_of(config, part)) {
+    auto file = std::make_unique<LabelledFile>(prefix, part, config, needs);
+    if (file->classes() != classes)
+      throw DataError(
+          fmt::format("{}: has the classes {}, but {} has {}; both must have the same, in the "
+                      "same order",
+                      labels_path(prefix), fmt::join(file->classes(), ", "), labels_path(first),
+                      fmt::join(classes, ", ")));
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+std::unique_ptr<SampleSource> make_masked(DataPart part, const DataConfig& config, const SampleNeeds& needs,
+                                          uint64_t seed) {
+  std::vector<std::unique_ptr<const SentenceFile>> files;
+  std::vector<int64_t> counts;
+  for (const std::string& prefix : prefixes_of(config, part)) {
+    const auto number = static_cast<int64_t>(files.size());
+    files.push_back(std::make_unique<SentenceFile>(prefix, part, config, needs, seed, number));
+    counts.push_back(files.back()->num_samples());
+  }
+  require_samples(part, counts, [&](size_t file) {
+    return fmt::format("{}: has no document for {}", files[file]->prefix(), name_of(part));
+  });
+  std::optional<Blend> blend;
+  if (part == DataPart::kTraining) blend = blend_of(config, counts);
+  return std::make_unique<MaskedSource>(std::move(files), std::move(blend), seed, config, needs);
+}
+
+std::unique_ptr<SampleSource> make_source(DataPart part, const DataConfig& config, const SampleNeeds& needs,
+                                          uint64_t seed) {
+  if (config.source == DataSource::kSynthetic)
+    return std::make_unique<SyntheticSource>(
+        config, needs, seed, part == DataPart::kTraining ? 0 : 1,
+        part == DataPart::kTraining ? kSyntheticTrainingSamples : kSyntheticValidationSamples);
+  switch (needs.objective) {
+    case Objective::kCausal:
+      break;
+    case Objective::kMasked:
+      return make_masked(part, config, needs, seed);
+    case Objective::kTranslation:
+      return make_examples(part, config, needs, seed, open_pairs(part, config, needs));
+    case Objective::kClassification:
+      return make_examples(part, config, needs, seed, open_labelled(part, config, needs));
+  }
+  return make_windows(part, config, needs, seed);
 }
 
 }  // namespace
 
-std::unique_ptr<SampleSource> make_training_source(const DataConfig& config, int64_t vocab_size,
-                                                   uint64_t seed) {
-  check(config, vocab_size);
-  if (config.source == DataSource::kSynthetic)
-    return std::make_unique<SyntheticSource>(config, vocab_size, seed, 0, kSyntheticTrainingSamples);
-  std::vector<TokenWindows> files;
-  std::vector<int64_t> windows;
-  for (const std::string& prefix : config.data_path) {
-    auto dataset = std::make_shared<const IndexedDataset>(prefix);
-    const int64_t end = training_tokens(config, dataset->num_tokens());
-    files.emplace_back(std::move(dataset), 0, end, config.seq_length, vocab_size);
-    require_windows(files.back(), config, "training");
-    windows.push_back(files.back().num_windows());
-  }
-  // With the windows as weights, one epoch of the blend takes every window exactly once.
-  Blend blend = config.data_weights.empty() ? Blend(windows) : Blend::from_fractions(config.data_weights);
-  return std::make_unique<IndexedSource>(std::move(files), std::move(blend), seed, config);
+std::vector<std::string> sample_errors(const DataConfig& config, const SampleNeeds& needs) {
+  std::vector<std::string> errors;
+  const auto expect = [&](bool holds, const char* key, auto given, const std::string& expected) {
+    if (!holds) errors.push_back(fmt::format("data.{}: given {}, expected {}", key, given, expected));
+  };
+  const DataConfig usual;
+  const bool causal = needs.objective == Objective::kCausal, masked = needs.objective == Objective::kMasked;
+  expect(causal || !config.document_mask, "document_mask", config.document_mask,
+         "false: samples of this model are not packed documents");
+  const char* kPadded = "its default with a causal language model: nothing is padded";
+  expect(!causal || !config.pad_to_seq_length, "pad_to_seq_length", config.pad_to_seq_length, kPadded);
+  expect(!causal || config.pad_to_multiple == 1, "pad_to_multiple", config.pad_to_multiple, kPadded);
+  expect(config.pad_to_multiple > 0 && config.seq_length % config.pad_to_multiple == 0, "pad_to_multiple",
+         config.pad_to_multiple, fmt::format("a divisor of data.seq_length {}", config.seq_length));
+  expect(!(causal || masked) || config.length_bucket == 0, "length_bucket", config.length_bucket,
+         "0: it is for translation and classification");
+  const char* kBert = "its default: it is for BERT's masked language model";
+  expect(masked || config.mask_prob == usual.mask_prob, "mask_prob", config.mask_prob, kBert);
+  expect(masked || config.max_predictions_per_seq == 0, "max_predictions_per_seq",
+         config.max_predictions_per_seq, kBert);
+  expect(masked || !config.whole_word_mask, "whole_word_mask", config.whole_word_mask, kBert);
+  expect(masked || config.short_seq_prob == usual.short_seq_prob, "short_seq_prob", config.short_seq_prob,
+         kBert);
+  const int64_t least =
+      masked ? (needs.next_sentence ? 5 : 3) : (needs.objective == Objective::kClassification ? 3 : 1);
+  expect(config.seq_length >= least, "seq_length", config.seq_length,
+         fmt::format("at least {}: the special tokens and a token between them", least));
+  return errors;
 }
 
-std::unique_ptr<SampleSource> make_validation_source(const DataConfig& config, int64_t vocab_size,
+std::unique_ptr<SampleSource> make_training_source(const DataConfig& config, const SampleNeeds& needs,
+                                                   uint64_t seed) {
+  check(config, needs);
+  return make_source(DataPart::kTraining, config, needs, seed);
+}
+
+std::unique_ptr<SampleSource> make_validation_source(const DataConfig& config, const SampleNeeds& needs,
                                                      uint64_t seed) {
-  check(config, vocab_size);
-  const bool own_files = !config.valid_data_path.empty();
-  if (!own_files && config.validation_fraction == 0) return nullptr;
-  if (config.source == DataSource::kSynthetic)
-    return std::make_unique<SyntheticSource>(config, vocab_size, seed, 1, kSyntheticValidationSamples);
-  std::vector<TokenWindows> files;
-  for (const std::string& prefix : own_files ? config.valid_data_path : config.data_path) {
-    auto dataset = std::make_shared<const IndexedDataset>(prefix);
-    const int64_t end = dataset->num_tokens();
-    const int64_t begin = own_files ? 0 : training_tokens(config, end);
-    files.emplace_back(std::move(dataset), begin, end, config.seq_length, vocab_size);
-  }
-  if (std::none_of(files.begin(), files.end(),
-                   [](const TokenWindows& file) { return file.num_windows() > 0; }))
-    require_windows(files.front(), config, "validation");
-  return std::make_unique<IndexedSource>(std::move(files), config);
+  check(config, needs);
+  if (config.valid_data_path.empty() && config.validation_fraction == 0) return nullptr;
+  return make_source(DataPart::kValidation, config, needs, seed);
 }
 
 }  // namespace trireme

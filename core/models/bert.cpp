@@ -166,10 +166,20 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
   return std::make_unique<Bert>(config, builder);
 }
 
+SampleNeeds needs(const ModelConfig& config) {
+  if (config.num_classes > 0)
+    return {.objective = Objective::kClassification,
+            .vocab_size = config.vocab_size,
+            .num_classes = config.num_classes};
+  return {.objective = Objective::kMasked,
+          .vocab_size = config.vocab_size,
+          .next_sentence = config.next_sentence_head};
+}
+
 }  // namespace
 
 Family bert_family() {
-  return {"bert", false, defaults, check, make};
+  return {"bert", false, defaults, check, make, needs};
 }
 
 }  // namespace trireme

@@ -47,10 +47,14 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
   return std::make_unique<Gpt>(config, builder);
 }
 
+SampleNeeds needs(const ModelConfig& config) {
+  return {.objective = Objective::kCausal, .vocab_size = config.vocab_size};
+}
+
 }  // namespace
 
 Family gpt_family() {
-  return {"gpt", true, defaults, check, make};
+  return {"gpt", true, defaults, check, make, needs};
 }
 
 }  // namespace trireme

@@ -460,7 +460,7 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
 }  // namespace
 
 Family recurrent_family() {
-  return {"recurrent", true, defaults, check, make, /*splits_over_tensor_ranks=*/false};
+  return {"recurrent", true, defaults, check, make, translation_needs, /*splits_over_tensor_ranks=*/false};
 }
 
 }  // namespace trireme

@@ -70,6 +70,12 @@ void complete_encoder(ModelConfig& config, std::vector<std::string>& errors) {
                     config.source_vocab_size, config.vocab_size));
 }
 
+SampleNeeds translation_needs(const ModelConfig& config) {
+  return {.objective = Objective::kTranslation,
+          .vocab_size = config.vocab_size,
+          .source_vocab_size = config.source_vocab_size};
+}
+
 std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder) {
   return family_named(config.family).make(config, builder);
 }

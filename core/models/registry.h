@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/data/sample_needs.h"
 #include "core/models/model.h"
 #include "core/models/model_config.h"
 #include "core/nn/layer_builder.h"
@@ -20,6 +21,9 @@ struct Family {
   /// Derives what is its own, and adds a sentence for every option that makes no sense for it.
   void (*check)(ModelConfig& config, std::vector<std::string>& errors);
   std::unique_ptr<Model> (*make)(const ModelConfig& config, nn::LayerBuilder& builder);
+  /// What the family learns from: the objective, also of a config that is not resolved, and what it asks of
+  /// samples.
+  SampleNeeds (*needs)(const ModelConfig& config);
   bool splits_over_tensor_ranks = true;
 };
 
@@ -34,6 +38,9 @@ void refuse_bert(const ModelConfig& config, std::vector<std::string>& errors);
 void refuse_recurrent(const ModelConfig& config, std::vector<std::string>& errors);
 /// For `check` of encoder-decoders: derives the encoder's sizes.
 void complete_encoder(ModelConfig& config, std::vector<std::string>& errors);
+
+/// What every encoder-decoder needs.
+SampleNeeds translation_needs(const ModelConfig& config);
 
 /// The model of a resolved config. Parameters have shapes and no memory.
 std::unique_ptr<Model> make_model(const ModelConfig& config, nn::LayerBuilder& builder);

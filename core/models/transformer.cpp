@@ -106,7 +106,7 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
 }  // namespace
 
 Family transformer_family() {
-  return {"transformer", true, defaults, check, make};
+  return {"transformer", true, defaults, check, make, translation_needs};
 }
 
 }  // namespace trireme

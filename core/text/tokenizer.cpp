@@ -79,4 +79,8 @@ std::string default_tokenizer_path(const std::string& prefix) {
   return prefix + "-tokenizer";
 }
 
+std::string default_target_tokenizer_path(const std::string& prefix) {
+  return prefix + "-target-tokenizer";
+}
+
 }  // namespace trireme

@@ -98,5 +98,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 
 /// Where `trireme prepare` puts the tokenizer of the data set PREFIX: the folder PREFIX-tokenizer.
 std::string default_tokenizer_path(const std::string& prefix);
+/// That of the target sentences, where they have one of their own: the folder PREFIX-target-tokenizer.
+std::string default_target_tokenizer_path(const std::string& prefix);
 
 }  // namespace trireme

@@ -17,8 +17,8 @@ ExitCode check(const RunFile& file, int64_t num_ranks) {
   const RunPlan plan = plan_run(file.load(), num_ranks);
   const RunConfig& config = plan.config;
   const uint64_t seed = static_cast<uint64_t>(config.training.seed);
-  make_training_source(config.data, config.model.vocab_size, seed);
-  make_validation_source(config.data, config.model.vocab_size, seed);
+  make_training_source(config.data, plan.needs, seed);
+  make_validation_source(config.data, plan.needs, seed);
   std::cout << file.path << ": ok\nbatch: " << describe(plan.batch) << '\n';
   return ExitCode::kOk;
 }

@@ -26,14 +26,10 @@ std::vector<std::string> all_paths(const std::string& prefix) {
           bin_path(target),
           labels_path(prefix),
           default_tokenizer_path(prefix),
-          target_tokenizer_path(prefix)};
+          default_target_tokenizer_path(prefix)};
 }
 
 }  // namespace
-
-std::string target_tokenizer_path(const std::string& prefix) {
-  return prefix + "-target-tokenizer";
-}
 
 void refuse_existing_dataset(const std::string& prefix) {
   for (const std::string& path : all_paths(prefix)) {

@@ -5,10 +5,6 @@
 
 namespace trireme {
 
-/// Where `trireme prepare` puts the tokenizer of the target language where it has one of its own: the folder
-/// PREFIX-target-tokenizer.
-std::string target_tokenizer_path(const std::string& prefix);
-
 /// Throws IoError (kCannotCreate) when a data set of any kind lies at PREFIX, and what of it.
 void refuse_existing_dataset(const std::string& prefix);
 /// Removes what is left of a data set of any kind at PREFIX, its index first: from then on it cannot be

@@ -43,11 +43,12 @@ std::string answer(const std::string& step, const EvaluationResult& result, doub
 }
 
 ExitCode evaluate_run(const EvaluateOptions& options, Communicator& world) {
-  const RunConfig config = plan_run(load_run(options.run, options.overrides), world.size()).config;
+  const RunPlan plan = plan_run(load_run(options.run, options.overrides), world.size());
+  const RunConfig& config = plan.config;
   const std::string step =
       find_step(options.checkpoint.empty() ? config.training.output_dir : options.checkpoint);
-  const std::unique_ptr<SampleSource> source = make_validation_source(
-      config.data, config.model.vocab_size, static_cast<uint64_t>(config.training.seed));
+  const std::unique_ptr<SampleSource> source =
+      make_validation_source(config.data, plan.needs, static_cast<uint64_t>(config.training.seed));
   if (!source || source->num_samples() == 0)
     throw DataError("there is no validation data: set data.validation_fraction or data.valid_data_path");
 

@@ -227,7 +227,8 @@ class Output {
       writers_.push_back(std::make_unique<IndexedDatasetWriter>(prefixes[side], tokenizer.vocab_size()));
       TokenFileSummary file;
       file.prefix = prefixes[side];
-      file.tokenizer_path = which == 0 ? default_tokenizer_path(prefix) : target_tokenizer_path(prefix);
+      file.tokenizer_path =
+          which == 0 ? default_tokenizer_path(prefix) : default_target_tokenizer_path(prefix);
       file.tokenizer_kind = tokenizer.kind();
       file.vocab_size = tokenizer.vocab_size();
       summary_.files.push_back(file);
@@ -296,7 +297,7 @@ DatasetSummary make_dataset(const DatasetOptions& options, const Progress& progr
   std::vector<std::unique_ptr<NewFolder>> folders;
   for (size_t side = 0; side < tokenizers.size(); ++side) {
     folders.push_back(std::make_unique<NewFolder>(side == 0 ? default_tokenizer_path(options.output)
-                                                            : target_tokenizer_path(options.output)));
+                                                            : default_target_tokenizer_path(options.output)));
     tokenizers[side]->save(folders.back()->path());
   }
   // From here on the old data set, if any, is given up; the new index comes last.

@@ -4,9 +4,11 @@
 #include <memory>
 #include <optional>
 
-#include "core/text/tokenizer.h"
+#include "core/data/sample_source.h"
+#include "core/models/registry.h"
 #include "launcher/config/problems.h"
 #include "launcher/config/rank_options.h"
+#include "launcher/config/run_tokenizers.h"
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/mesh/mesh.h"
 #include "parallel/step/layout.h"
@@ -189,12 +191,41 @@ void check_initialize(const TrainingConfig& training, ConfigProblems& problems) 
         from);
 }
 
-/// The tokenizer of the data, or null where there is none.
-std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data) {
-  if (!data.tokenizer_path.empty()) return load_tokenizer(data.tokenizer_path);
-  if (data.source != DataSource::kIndexed || data.data_path.empty()) return nullptr;
-  const std::string path = default_tokenizer_path(data.data_path.front());
-  return fs::exists(path) ? load_tokenizer(path) : nullptr;
+/// A vocabulary of its own for the source has the size of its tokenizer where nothing is said.
+void take_source_vocabulary(ModelConfig& model, const RunTokenizers& tokenizers, ConfigProblems& problems) {
+  if (!tokenizers.source) return;
+  const int64_t size = tokenizers.source->vocab_size();
+  if (model.source_vocab_size == 0) model.source_vocab_size = size;
+  if (model.source_vocab_size < size)
+    problems.add("model.source_vocab_size {} is smaller than the vocabulary of {}, {}",
+                 model.source_vocab_size, tokenizers.source_path, size);
+}
+
+/// Sequence parallelism divides the rows of a micro-batch, so their number must be known before its length.
+void check_padded_rows(const RunConfig& config, ConfigProblems& problems) {
+  const int64_t ranks = config.parallel.tensor_model_parallel_size;
+  const int64_t rows = config.training.micro_batch_size * config.data.pad_to_multiple;
+  if (!config.parallel.sequence_parallel || config.data.pad_to_seq_length || rows % ranks == 0) return;
+  problems.add(
+      "parallel.sequence_parallel: micro_batch_size {} x data.pad_to_multiple {} = {} rows do not "
+      "divide over {} tensor ranks; set data.pad_to_multiple: {}, or data.pad_to_seq_length",
+      config.training.micro_batch_size, config.data.pad_to_multiple, rows, ranks, ranks);
+}
+
+/// Of a model that is resolved.
+SampleNeeds plan_samples(const RunConfig& config, const RunTokenizers& tokenizers, ConfigProblems& problems) {
+  SampleNeeds needs = family_named(config.model.family).needs(config.model);
+  needs.global_batch_size = config.training.global_batch_size;
+  needs.roles = token_roles(tokenizers, config.data, needs, problems);
+  for (const std::string& error : sample_errors(config.data, needs)) problems.add("{}", error);
+  if (needs.objective != Objective::kTranslation && !config.data.target_tokenizer_path.empty())
+    problems.add("data.target_tokenizer_path: given {}, expected nothing: it is for translation",
+                 config.data.target_tokenizer_path);
+  const bool two_segments = needs.next_sentence || needs.objective == Objective::kClassification;
+  if (two_segments && config.model.num_token_types == 1)
+    problems.add("model.num_token_types: given 1, expected 0 or at least 2: a sample may have two segments");
+  if (needs.objective != Objective::kCausal) check_padded_rows(config, problems);
+  return needs;
 }
 
 }  // namespace
@@ -213,15 +244,16 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   check_resume(config.training, problems);
   check_initialize(config.training, problems);
 
-  int64_t vocab_size = config.model.vocab_size;
-  if (const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(config.data)) {
-    vocab_size = tokenizer->vocab_size();
-    plan.tokenizer_hash = tokenizer->content_hash();
-  }
-  // Without data the missing vocabulary is no mistake of its own.
-  if (config.data.source == DataSource::kIndexed && config.data.data_path.empty()) vocab_size = 1;
   try {
+    const Objective objective = family_named(config.model.family).needs(config.model).objective;
+    const RunTokenizers tokenizers = load_tokenizers(config.data, objective);
+    plan.tokenizer_hash = tokenizers.content_hash();
+    int64_t vocab_size = tokenizers.tokens ? tokenizers.tokens->vocab_size() : config.model.vocab_size;
+    // Without data the missing vocabulary is no mistake of its own.
+    if (config.data.source == DataSource::kIndexed && config.data.data_path.empty()) vocab_size = 1;
+    take_source_vocabulary(config.model, tokenizers, problems);
     config.model.resolve(vocab_size, config.data.seq_length);
+    plan.needs = plan_samples(config, tokenizers, problems);
     for (const std::string& error : layout_errors(rank_options(config), plan.batch.micro_batches))
       problems.add("{}", error);
   } catch (const ConfigError& error) {

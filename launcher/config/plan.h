@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/data/sample_needs.h"
 #include "launcher/config/run_config.h"
 
 namespace trireme {
@@ -20,12 +21,14 @@ struct BatchPlan {
 struct RunPlan {
   RunConfig config;
   BatchPlan batch;
+  SampleNeeds needs;
   std::string tokenizer_hash;  ///< empty: no tokenizer
 };
 
-/// Everything that can be checked before a rank computes: batch arithmetic, layout, schedule, the tokenizer,
-/// and the model's own contradictions. Fills in what stands for "derived". Throws one ConfigError with all
-/// problems; DataError where a tokenizer that is there cannot be used. Reads no tokens, needs no MPI.
+/// Everything that can be checked before a rank computes: batch arithmetic, layout, schedule, the tokenizers,
+/// what the objective asks of the data, and the model's own contradictions. Fills in what stands for
+/// "derived". Throws one ConfigError with all problems; DataError where a tokenizer that is there cannot be
+/// used. Reads no tokens, needs no MPI.
 RunPlan plan_run(RunConfig config, int64_t num_ranks);
 
 /// "2 ranks x 3 micro-batches x 4 samples = 24 samples = 1536 tokens a step".

@@ -22,6 +22,14 @@
 #include "parallel/step/layout.h"
 
 namespace trireme {
+namespace {
+
+std::string left_out_text(const SampleSource& source) {
+  const int64_t number = source.num_left_out();
+  return number == 0 ? "" : fmt::format(" ({} longer than data.seq_length left out)", number);
+}
+
+}  // namespace
 
 Trainer::Trainer(RunConfig config, Communicator& world, std::function<bool()> stop_requested)
     : plan_(plan_run(std::move(config), world.size())),
@@ -49,8 +57,8 @@ void Trainer::prepare_context() {
 
 void Trainer::open_data() {
   const uint64_t seed = static_cast<uint64_t>(config_.training.seed);
-  training_source_ = make_training_source(config_.data, config_.model.vocab_size, seed);
-  validation_source_ = make_validation_source(config_.data, config_.model.vocab_size, seed);
+  training_source_ = make_training_source(config_.data, plan_.needs, seed);
+  validation_source_ = make_validation_source(config_.data, plan_.needs, seed);
   if (config_.training.early_stopping_patience > 0 &&
       (!validation_source_ || validation_source_->num_samples() == 0))
     throw ConfigError(
@@ -159,9 +167,11 @@ void Trainer::print_start() {
       bytes_text(memory_.optimizer), bytes_text(memory_.activations), bytes_text(memory_.snapshot)));
   say("layout: " + describe_layout(rank_options(config_), world_.size()));
   say("batch: " + describe(plan_.batch));
-  say(fmt::format("data: {} samples an epoch, {} validation windows",
+  say(fmt::format("data: {} samples an epoch{}, {} of validation{}",
                   count_text(static_cast<double>(training_source_->num_samples())),
-                  validation_source_ ? validation_source_->num_samples() : 0));
+                  left_out_text(*training_source_),
+                  validation_source_ ? validation_source_->num_samples() : 0,
+                  validation_source_ ? left_out_text(*validation_source_) : ""));
   if (total_peak_tflops_ > 0)
     say(fmt::format("peak: {:.3f} TFLOP/s over all ranks ({}), the base of MFU", total_peak_tflops_,
                     config_.training.peak_tflops > 0 ? "stated" : "measured"));

@@ -86,7 +86,7 @@ class Trainer {
     DataConfig data;
     data.source = DataSource::kSynthetic;
     data.seq_length = options.length;
-    source_ = make_training_source(data, options.vocabulary, kSeed);
+    source_ = make_training_source(data, SampleNeeds{.vocab_size = options.vocabulary}, kSeed);
   }
 
   struct Result {

@@ -6,6 +6,8 @@
 #include <functional>
 
 #include "core/base/error.h"
+#include "core/models/registry.h"
+#include "tests/support/run_program.h"
 
 namespace trireme {
 namespace {
@@ -163,6 +165,132 @@ TEST(RunPlan, RefusesDataThatContradictsItself) {
               config.data.data_weights = {1, 2};
             }),
             "data.data_weights: given 2 weights, expected one for each of the 1 entries of data.data_path");
+}
+
+/// A run of a family on data with the tokenizer of BERT's form that `tokens` are the vocabulary of.
+RunConfig with_tokenizer(const testing::TemporaryFolder& folder, const std::string& family,
+                         const std::string& tokens) {
+  folder.write("x-tokenizer/vocab.txt", tokens);
+  RunConfig config;
+  config.model = family_named(family).defaults();
+  config.data.data_path = {(folder.path() / "x").string()};
+  config.data.seq_length = 64;
+  return config;
+}
+
+std::string error_of_plan(const RunConfig& config) {
+  try {
+    plan_run(config, 1);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(RunPlan, TakesSpecialTokensFromTheTokenizer) {
+  const testing::TemporaryFolder folder;
+  const std::string vocabulary = "[PAD]\n[UNK]\n[SEP]\n[CLS]\n[MASK]\na\n##b\n";
+  RunConfig config = with_tokenizer(folder, "bert", vocabulary);
+  const SampleNeeds needs = plan_run(config, 1).needs;
+  EXPECT_EQ(needs.objective, Objective::kMasked);
+  EXPECT_TRUE(needs.next_sentence);
+  EXPECT_EQ(needs.vocab_size, 7);
+  EXPECT_EQ(needs.roles.num_tokens, 7);
+  EXPECT_EQ(needs.roles.sep, 2);
+  EXPECT_EQ(needs.roles.cls, 3);
+  EXPECT_EQ(needs.roles.mask, 4);
+  EXPECT_TRUE(needs.roles.continues_word.empty());
+  config.data.whole_word_mask = true;
+  EXPECT_EQ(plan_run(config, 1).needs.roles.continues_word, (std::vector<uint8_t>{0, 0, 0, 0, 0, 0, 1}));
+  config.data.whole_word_mask = false;
+  config.model.num_classes = 3;
+  EXPECT_EQ(plan_run(config, 1).needs.objective, Objective::kClassification);
+  EXPECT_EQ(plan_run(config, 1).needs.num_classes, 3);
+}
+
+TEST(RunPlan, SaysWhichTokenizerLacksWhichSpecialToken) {
+  const testing::TemporaryFolder folder;
+  EXPECT_THAT(error_of_plan(with_tokenizer(folder, "bert", "[UNK]\n[CLS]\n[SEP]\na\n")),
+              HasSubstr("x-tokenizer: the WordPiece tokenizer has no special token 'mask', which a masked "
+                        "language model needs"));
+  RunConfig config = with_tokenizer(folder, "bert", "[UNK]\n[SEP]\na\n");
+  config.model.num_classes = 2;
+  EXPECT_THAT(error_of_plan(config), HasSubstr("no special token 'cls', which classification needs"));
+  const std::string translation = error_of_plan(with_tokenizer(folder, "transformer", "[UNK]\na\n"));
+  EXPECT_THAT(translation, HasSubstr("2 problems"));
+  EXPECT_THAT(translation, HasSubstr("no special token 'begin', which translation needs"));
+  EXPECT_THAT(translation, HasSubstr("no special token 'end', which translation needs"));
+  config = with_tokenizer(folder, "bert", "[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n");
+  config.data.whole_word_mask = true;
+  EXPECT_THAT(error_of_plan(config), HasSubstr("has no token that begins with ##"));
+  config.data.data_path = {"y"};
+  config.model.vocab_size = 5;
+  EXPECT_THAT(error_of_plan(config), HasSubstr("data.tokenizer_path: given nothing, and y-tokenizer is not"));
+}
+
+TEST(RunPlan, GivesTheSourceItsOwnVocabulary) {
+  const testing::TemporaryFolder folder;
+  RunConfig config = with_tokenizer(folder, "transformer", "[UNK]\na\nb\nc\n");
+  folder.write("target/vocab.txt", "[UNK]\na\n");
+  folder.write("x-target-tokenizer/vocab.txt", "[UNK]\na\nb\n");
+  config.model.share_source_embedding = false;
+  config.model.vocab_size = 3;
+  config.model.source_vocab_size = 2;
+  const std::string error = error_of_plan(config);
+  EXPECT_THAT(error, HasSubstr("model.source_vocab_size 2 is smaller than the vocabulary of"));
+  EXPECT_THAT(error, HasSubstr("x-tokenizer: the WordPiece tokenizer has no special token 'end'"));
+  EXPECT_THAT(error, HasSubstr("x-target-tokenizer: the WordPiece tokenizer has no special token 'begin'"));
+  config.model.vocab_size = 2;
+  EXPECT_THAT(error_of_plan(config),
+              HasSubstr("model.vocab_size 2 is smaller than the tokenizer's vocabulary of 3"));
+  config.data.target_tokenizer_path = (folder.path() / "target").string();
+  EXPECT_THAT(error_of_plan(config),
+              HasSubstr("target: the WordPiece tokenizer has no special token 'begin'"));
+  EXPECT_THAT(error_of([](RunConfig& config) { config.data.target_tokenizer_path = "german"; }),
+              HasSubstr("data.target_tokenizer_path: given german, expected nothing: it is for translation"));
+}
+
+TEST(RunPlan, TakesDataOptionsForTheirObjectivesOnly) {
+  EXPECT_EQ(
+      error_of([](RunConfig& config) { config.data.pad_to_multiple = 2; }),
+      "data.pad_to_multiple: given 2, expected its default with a causal language model: nothing is padded");
+  EXPECT_THAT(error_of([](RunConfig& config) { config.data.mask_prob = 0.5; }), HasSubstr("data.mask_prob"));
+  const auto bert = [](RunConfig& config) {
+    config.model = family_named("bert").defaults();
+    config.model.vocab_size = 100;
+  };
+  EXPECT_EQ(error_of(bert), "no error");
+  EXPECT_EQ(error_of([&](RunConfig& config) {
+              bert(config);
+              config.model.num_token_types = 1;
+            }),
+            "model.num_token_types: given 1, expected 0 or at least 2: a sample may have two segments");
+  EXPECT_THAT(error_of([&](RunConfig& config) {
+                bert(config);
+                config.data.document_mask = true;
+              }),
+              HasSubstr("data.document_mask: given true"));
+}
+
+TEST(RunPlan, DividesTheRowsOfPaddedBatchesOverTensorRanks) {
+  const auto bert = [](RunConfig& config) {
+    config.model = family_named("bert").defaults();
+    config.model.vocab_size = 100;
+    config.training.micro_batch_size = 1;
+    config.parallel.tensor_model_parallel_size = 2;
+    config.parallel.sequence_parallel = true;
+  };
+  EXPECT_EQ(
+      error_of(bert, 2),
+      "parallel.sequence_parallel: micro_batch_size 1 x data.pad_to_multiple 1 = 1 rows do not divide over "
+      "2 tensor ranks; set data.pad_to_multiple: 2, or data.pad_to_seq_length");
+  EXPECT_EQ(error_of(
+                [&](RunConfig& config) {
+                  bert(config);
+                  config.data.pad_to_multiple = 2;
+                },
+                2),
+            "no error");
 }
 
 TEST(RunPlan, TellsEveryProblemAtOnce) {

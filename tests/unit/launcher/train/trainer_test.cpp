@@ -16,6 +16,7 @@
 
 #include "core/base/error.h"
 #include "core/data/indexed_dataset_writer.h"
+#include "core/data/labels_file.h"
 #include "launcher/config/load.h"
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "parallel/checkpoint/inspection.h"
@@ -481,6 +482,63 @@ TEST_F(TrainerTest, RanksShareTheValidationWindows) {
   train(four, 4);
   EXPECT_NEAR(column(one, "validation_loss").at(1), column(four, "validation_loss").at(1), 1e-12);
   EXPECT_EQ(column(one, "validation_tokens"), column(four, "validation_tokens"));
+}
+
+/// Documents of sentences of a tokenizer with 40 tokens, with a class each.
+std::string write_sentences(const TemporaryFolder& folder, int num_sentences) {
+  const std::string prefix = (folder.path() / fmt::format("sentences-{}", num_sentences)).string();
+  IndexedDatasetWriter writer(prefix, 40);
+  Labels labels{{"no", "yes"}, {}};
+  for (int document = 0; document < 12; ++document) {
+    for (int i = 0; i < num_sentences; ++i) {
+      std::vector<int32_t> sentence(static_cast<size_t>(1 + (document * 7 + i * 5) % 6));
+      for (size_t t = 0; t < sentence.size(); ++t)
+        sentence[t] = static_cast<int32_t>(
+            5 + (static_cast<size_t>(document) * 11 + t * 3 + static_cast<size_t>(i)) % 35);
+      writer.add_sequence(sentence);
+    }
+    writer.end_document();
+    labels.labels.push_back(document % 2);
+  }
+  writer.commit();
+  write_labels(labels_path(prefix), labels);
+  std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+  for (int i = 5; i < 40; ++i) vocabulary += fmt::format("w{}\n", i);
+  folder.write(fmt::format("sentences-{}-tokenizer/vocab.txt", num_sentences), vocabulary);
+  return prefix;
+}
+
+TEST_F(TrainerTest, PaddingAndLayoutDoNotChangeWhatAnyObjectiveLearns) {
+  using Options = std::vector<std::string>;
+  const std::vector<Options> objectives = {
+      {"model.family=bert", "data.source=indexed", "data.data_path=[" + write_sentences(folder_, 9) + "]",
+       "data.validation_fraction=0.3"},
+      {"model.family=bert", "model.num_classes=2", "data.source=indexed", "data.length_bucket=8",
+       "data.data_path=[" + write_sentences(folder_, 2) + "]", "data.validation_fraction=0.3"},
+      {"model.family=transformer"}};
+  const Options common = {"precision.dtype=fp64", "train_iters=3", "eval_interval=3", "eval_iters=0"};
+  for (const Options& objective : objectives) {
+    const TemporaryFolder one_folder, two_folder;
+    const auto run = [&](const TemporaryFolder& folder, int num_ranks, const Options& more) {
+      Options options = common;
+      options.insert(options.end(), objective.begin(), objective.end());
+      options.insert(options.end(), more.begin(), more.end());
+      const RunConfig config = tiny_run(folder, options);
+      EXPECT_EQ(train(config, num_ranks).code, ExitCode::kOk);
+      return config;
+    };
+    const RunConfig one = run(one_folder, 1, {"micro_batch_size=8"});
+    const RunConfig two = run(two_folder, 2, {"micro_batch_size=2", "pad_to_seq_length=true"});
+    for (const char* key : {"loss", "grad_norm", "validation_loss"}) {
+      const auto expected = column(one, key), actual = column(two, key);
+      ASSERT_EQ(actual.size(), expected.size());
+      ASSERT_FALSE(expected.empty());
+      for (const auto& [step, value] : expected)
+        EXPECT_NEAR(actual.at(step), value, 1e-9 * value)
+            << objective[0] << ", " << key << " of step " << step;
+    }
+    EXPECT_LE(column(one, "tokens").at(3), column(two, "tokens").at(3));
+  }
 }
 
 }  // namespace
