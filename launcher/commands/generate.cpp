@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/generation/generate.h"
 #include "core/models/registry.h"
+#include "core/text/text_behind.h"
 #include "core/text/tokenizer.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/line_translator.h"
@@ -98,11 +100,14 @@ void continue_prompt(Generator& generator, const GenerateOptions& options) {
                                      .sampling = sampling_of(options),
                                      .stop_token = tokenizer.end_of_document_id()};
   print_now(options.prompt);
-  generate(generator.context, *generator.trained->model, prompt_tokens(options.prompt, tokenizer), generation,
-           [&](int32_t token) {
-             print_now(tokenizer.decode({&token, 1}, SpecialTokens::kParse));
-             return true;
-           });
+  const std::vector<int32_t> prompt = prompt_tokens(options.prompt, tokenizer);
+  std::optional<int32_t> previous =
+      prompt.empty() || options.prompt.empty() ? std::nullopt : std::optional(prompt.back());
+  generate(generator.context, *generator.trained->model, prompt, generation, [&](int32_t token) {
+    print_now(text_behind(tokenizer, previous, token));
+    previous = token;
+    return true;
+  });
   print_now("\n");
 }
 

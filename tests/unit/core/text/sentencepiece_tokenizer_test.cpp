@@ -35,6 +35,7 @@ TEST(SentencePiece, EncodesAndDecodesLikeThePythonPackage) {
     SCOPED_TRACE(expected["name"]);
     const auto tokenizer = load(expected["name"]);
     EXPECT_EQ(tokenizer->kind(), "SentencePiece");
+    EXPECT_FALSE(tokenizer->may_be_cut());
     EXPECT_EQ(tokenizer->vocab_size(), expected["vocab_size"].get<int64_t>());
     for (size_t i = 0; i < wanted["texts"].size(); ++i) {
       const auto text = wanted["texts"][i].get<std::string>();

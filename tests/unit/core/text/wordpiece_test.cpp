@@ -204,12 +204,15 @@ TEST_F(BertFixture, LoadsAndSavesHuggingFacesFile) {
   EXPECT_EQ(ours, theirs);
 }
 
-TEST_F(BertFixture, HashesEveryOption) {
-  const json& tokens = fixture_["tokens"];
+TEST_F(BertFixture, HashesAndKeepsEveryOption) {
+  const testing::TemporaryFolder folder;
   std::vector<std::string> hashes;
-  for (const auto& wanted : fixture_["cases"])
-    hashes.push_back(
-        WordPieceTokenizer({tokens, options_of(wanted["options"]), wanted["options"][4]}).content_hash());
+  for (const auto& wanted : fixture_["cases"]) {
+    const WordPieceTokenizer made({fixture_["tokens"], options_of(wanted["options"]), wanted["options"][4]});
+    hashes.push_back(made.content_hash());
+    made.save(folder.path().string());
+    EXPECT_EQ(load_tokenizer(folder.path().string())->content_hash(), hashes.back());
+  }
   std::sort(hashes.begin(), hashes.end());
   EXPECT_EQ(std::unique(hashes.begin(), hashes.end()), hashes.end());
 }
