@@ -435,7 +435,7 @@ void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse(!config.recurrent(), "recurrent_cell none", "take rnn, lstm or gru");
   constexpr const char* kNoHeads = "its attention has one head as wide as hidden_size; leave it out";
   refuse(config.num_attention_heads != 1, "num_attention_heads", kNoHeads);
-  refuse(config.num_query_groups != 1, "num_query_groups", kNoHeads);
+  refuse(config.num_query_groups != config.num_attention_heads, "num_query_groups", kNoHeads);
   refuse(config.kv_channels != 0 && config.kv_channels != config.hidden_size, "kv_channels", kNoHeads);
   constexpr const char* kNoFeedForward = "its layers have no feed-forward part; leave it out";
   refuse(config.ffn_hidden_size != 4 * config.hidden_size, "ffn_hidden_size", kNoFeedForward);

@@ -163,7 +163,7 @@ TEST(Recurrent, RefusesWhatMakesNoSenseAllAtOnce) {
   ModelConfig config = tiny_recurrent(RecurrentCell::kGru);
   config.recurrent_cell = RecurrentCell::kNone;
   config.hidden_size = 7;
-  config.num_attention_heads = config.num_query_groups = 7;
+  config.num_attention_heads = 7;
   config.kv_channels = 1;
   config.ffn_hidden_size = 12;
   config.activation = FeedForwardActivation::kRelu;
