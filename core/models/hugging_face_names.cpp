@@ -1,7 +1,5 @@
 #include "core/models/hugging_face_names.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
@@ -10,76 +8,25 @@
 namespace trireme {
 namespace {
 
-/// A module of theirs and those of ours that it packs. "{}" stands for the number of a layer.
-struct Module {
-  const char* theirs;
-  std::vector<const char*> ours;
-  bool transposed = false;
-};
+constexpr const char* kLayer = "{}";
 
-struct Table {
-  const char* prefix;
-  const char* embedding;
-  std::vector<Module> modules;
-  std::vector<const char*> buffers;  ///< ends of names
-};
-
-/// transformers/models/gpt2/modeling_gpt2.py.
-Table gpt2_table() {
-  return {.prefix = "transformer.",
-          .embedding = "transformer.wte",
-          .modules = {{"transformer.wte", {"embedding.word"}},
-                      {"transformer.wpe", {"embedding.position"}},
-                      {"transformer.h.{}.ln_1", {"layers.{}.input_norm"}},
-                      {"transformer.h.{}.attn.c_attn",
-                       {"layers.{}.attention.query", "layers.{}.attention.key", "layers.{}.attention.value"},
-                       true},
-                      {"transformer.h.{}.attn.c_proj", {"layers.{}.attention.output"}, true},
-                      {"transformer.h.{}.ln_2", {"layers.{}.mlp_norm"}},
-                      {"transformer.h.{}.mlp.c_fc", {"layers.{}.mlp.up"}, true},
-                      {"transformer.h.{}.mlp.c_proj", {"layers.{}.mlp.down"}, true},
-                      {"transformer.ln_f", {"final_norm"}},
-                      {"lm_head", {"head"}}},
-          .buffers = {".attn.bias", ".attn.masked_bias"}};
-}
-
-/// transformers/models/llama/modeling_llama.py.
-Table llama_table() {
-  return {.prefix = "model.",
-          .embedding = "model.embed_tokens",
-          .modules = {{"model.embed_tokens", {"embedding.word"}},
-                      {"model.layers.{}.input_layernorm", {"layers.{}.input_norm"}},
-                      {"model.layers.{}.self_attn.q_proj", {"layers.{}.attention.query"}},
-                      {"model.layers.{}.self_attn.k_proj", {"layers.{}.attention.key"}},
-                      {"model.layers.{}.self_attn.v_proj", {"layers.{}.attention.value"}},
-                      {"model.layers.{}.self_attn.o_proj", {"layers.{}.attention.output"}},
-                      {"model.layers.{}.post_attention_layernorm", {"layers.{}.mlp_norm"}},
-                      {"model.layers.{}.mlp.gate_proj", {"layers.{}.mlp.gate"}},
-                      {"model.layers.{}.mlp.up_proj", {"layers.{}.mlp.up"}},
-                      {"model.layers.{}.mlp.down_proj", {"layers.{}.mlp.down"}},
-                      {"model.norm", {"final_norm"}},
-                      {"lm_head", {"head"}}},
-          .buffers = {".rotary_emb.inv_freq"}};
-}
-
-Table table_of(HuggingFaceFamily family) {
-  return family == HuggingFaceFamily::kGpt2 ? gpt2_table() : llama_table();
-}
-
-std::string in_layer(const char* name, int64_t layer) {
+std::string in_layer(const std::string& name, int64_t layer) {
   std::string text = name;
-  const size_t place = text.find("{}");
+  const size_t place = text.find(kLayer);
   return place == std::string::npos ? text : text.replace(place, 2, std::to_string(layer));
 }
 
-bool is_of_a_layer(const Module& module) {
-  return std::string(module.theirs).find("{}") != std::string::npos;
+/// What stands before the number of a layer; empty without one.
+std::string stack_of(const HuggingFaceModule& module) {
+  const std::string name = module.theirs;
+  const size_t place = name.find(kLayer);
+  return place == std::string::npos ? "" : name.substr(0, place);
 }
 
-/// The module's weight or bias, where the model has it.
-void add(std::vector<HuggingFaceTensor>& tensors, const Module& module, int64_t layer, const char* kind,
-         const std::map<std::string, Shape>& ours) {
-  HuggingFaceTensor tensor{in_layer(module.theirs, layer) + kind, {}, {}, false};
+/// Adds the module's weight or bias, where the model has it.
+void add(std::vector<HuggingFaceTensor>& tensors, const HuggingFaceModule& module, int64_t layer,
+         const char* kind, const std::map<std::string, Shape>& ours) {
+  HuggingFaceTensor tensor{in_layer(module.theirs, layer) + kind, {}, {}};
   for (const char* name : module.ours) {
     const auto found = ours.find(in_layer(name, layer) + kind);
     if (found == ours.end()) return;
@@ -89,47 +36,75 @@ void add(std::vector<HuggingFaceTensor>& tensors, const Module& module, int64_t 
     else
       tensor.shape[0] += found->second[0];
   }
-  tensor.transposed = module.transposed && tensor.shape.size() == 2;
-  if (tensor.transposed) std::swap(tensor.shape[0], tensor.shape[1]);
+  if (module.transposed && tensor.shape.size() == 2) {
+    tensor.transposed = true;
+    std::swap(tensor.shape[0], tensor.shape[1]);
+  }
   tensors.push_back(std::move(tensor));
 }
 
 }  // namespace
 
-std::vector<HuggingFaceTensor> hugging_face_tensors(HuggingFaceFamily family, int64_t num_layers,
-                                                    const std::map<std::string, Shape>& ours) {
-  const std::vector<Module> modules = table_of(family).modules;
-  std::vector<HuggingFaceTensor> tensors;
-  const auto add_module = [&](const Module& module, int64_t layer) {
-    for (const char* kind : {".weight", ".bias"}) add(tensors, module, layer, kind, ours);
-  };
-  const auto first = std::find_if(modules.begin(), modules.end(), is_of_a_layer);
-  const auto last = std::find_if_not(first, modules.end(), is_of_a_layer);
-  for (auto module = modules.begin(); module != first; ++module) add_module(*module, 0);
-  for (int64_t layer = 0; layer < num_layers; ++layer)
-    for (auto module = first; module != last; ++module) add_module(*module, layer);
-  for (auto module = last; module != modules.end(); ++module) add_module(*module, 0);
+HuggingFaceTensors hugging_face_tensors(const HuggingFaceFamily& family,
+                                        const std::map<std::string, Shape>& ours) {
+  HuggingFaceTensors result;
+  std::vector<HuggingFaceTensor>& tensors = result.tensors;
+  for (auto begin = family.modules.begin(); begin != family.modules.end();) {
+    const std::string stack = stack_of(*begin);
+    const auto end =
+        stack.empty() ? begin + 1 : std::find_if(begin, family.modules.end(), [&](const auto& module) {
+          return stack_of(module) != stack;
+        });
+    for (int64_t layer = 0;; ++layer) {
+      const size_t before = tensors.size();
+      for (auto module = begin; module != end; ++module)
+        for (const char* kind : {".weight", ".bias"}) add(tensors, *module, layer, kind, ours);
+      if (stack.empty() || tensors.size() == before) break;
+    }
+    begin = end;
+  }
 
   std::set<std::string> covered;
   for (const HuggingFaceTensor& tensor : tensors)
     for (const std::string& piece : tensor.pieces)
       TRIREME_ASSERT(covered.insert(piece).second, piece + " has two names in the table");
   for (const auto& [name, shape] : ours)
-    TRIREME_ASSERT(covered.contains(name), name + " has no name in the table of its family");
-  return tensors;
+    if (!covered.contains(name)) result.unnamed.push_back(name);
+  return result;
 }
 
-const char* base_prefix(HuggingFaceFamily family) {
-  return table_of(family).prefix;
+std::map<std::string, std::string> current_names(const HuggingFaceFamily& family,
+                                                 const std::vector<std::string>& in_files) {
+  const std::string prefix = family.prefix;
+  const auto first_word = [](const std::string& name) { return name.substr(0, name.find('.')); };
+  std::set<std::string> heads;  // first words of what has no prefix anyway
+  const auto add_head = [&](const std::string& name) {
+    if (!name.starts_with(prefix)) heads.insert(first_word(name));
+  };
+  for (const HuggingFaceModule& module : family.modules) add_head(module.theirs);
+  for (const auto& [theirs, other] : family.copies) add_head(theirs);
+  for (const char* theirs : family.zeros) add_head(theirs);
+
+  const bool has_prefix = std::any_of(in_files.begin(), in_files.end(),
+                                      [&](const std::string& name) { return name.starts_with(prefix); });
+  const auto name_now = [&](const std::string& name) {
+    std::string now = has_prefix || heads.contains(first_word(name)) ? name : prefix + name;
+    for (const auto& [old, current] : family.old_names)
+      if (now.ends_with(old)) now.replace(now.size() - std::string(old).size(), std::string::npos, current);
+    return now;
+  };
+  std::map<std::string, std::string> names;
+  for (const std::string& name : in_files)
+    if (name_now(name) == name) names[name] = name;
+  // An old name beside the one of now stays as it is, and is then not expected.
+  for (const std::string& name : in_files)
+    names.emplace(names.contains(name_now(name)) ? name : name_now(name), name);
+  return names;
 }
 
-bool is_buffer(HuggingFaceFamily family, const std::string& name) {
-  const std::vector<const char*> ends = table_of(family).buffers;
-  return std::any_of(ends.begin(), ends.end(), [&](const char* end) { return name.ends_with(end); });
-}
-
-std::string embedding_name(HuggingFaceFamily family) {
-  return std::string(table_of(family).embedding) + ".weight";
+bool is_buffer(const HuggingFaceFamily& family, const std::string& name) {
+  return std::any_of(family.buffers.begin(), family.buffers.end(),
+                     [&](const char* end) { return name.ends_with(end); });
 }
 
 }  // namespace trireme

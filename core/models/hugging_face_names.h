@@ -4,13 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "core/models/model_config.h"
+#include "core/models/hugging_face_family.h"
 #include "core/tensor/shape.h"
 
 namespace trireme {
-
-/// Families of Hugging Face Transformers (transformers/models) whose files are read and written.
-enum class HuggingFaceFamily { kGpt2, kLlama };
 
 /// A tensor of a Transformers file and the logical tensors it is made of.
 struct HuggingFaceTensor {
@@ -20,19 +17,19 @@ struct HuggingFaceTensor {
   bool transposed = false;          ///< stored as [in, out] where ours is [out, in] (GPT-2's Conv1D)
 };
 
-/// Every tensor of a model with the logical tensors `ours` (name -> shape), in forward order. Each of ours is
-/// in exactly one; our own bug otherwise.
-std::vector<HuggingFaceTensor> hugging_face_tensors(HuggingFaceFamily family, int64_t num_layers,
-                                                    const std::map<std::string, Shape>& ours);
+/// The tensors of a model with the logical tensors `ours` (name -> shape), in forward order.
+struct HuggingFaceTensors {
+  std::vector<HuggingFaceTensor> tensors;  ///< no tensor of ours is in two
+  std::vector<std::string> unnamed;        ///< those of ours that the family's table lacks
+};
+HuggingFaceTensors hugging_face_tensors(const HuggingFaceFamily& family,
+                                        const std::map<std::string, Shape>& ours);
 
-/// What every name but the head's begins with; files of the bare model lack it.
-const char* base_prefix(HuggingFaceFamily family);
+/// The names in files of old versions or of the bare model, by the names that whole models have now.
+std::map<std::string, std::string> current_names(const HuggingFaceFamily& family,
+                                                 const std::vector<std::string>& in_files);
 
 /// Whether a file may hold this tensor without its being a weight: masks and frequencies of old versions.
-bool is_buffer(HuggingFaceFamily family, const std::string& name);
-
-/// The head's matrix, and the embedding it equals where they are tied.
-inline constexpr const char* kHeadName = "lm_head.weight";
-std::string embedding_name(HuggingFaceFamily family);
+bool is_buffer(const HuggingFaceFamily& family, const std::string& name);
 
 }  // namespace trireme

@@ -199,7 +199,9 @@ void add_checkpoint(CLI::App& app, CommandAction& action) {
 
   CLI::App& exporting = *command.add_subcommand("export", "Write a model for Hugging Face Transformers");
   exporting.footer(
-      "GPT-2 and Llama; transformers.AutoModelForCausalLM.from_pretrained(FOLDER) loads it.\n\n"
+      "GPT-2, Llama, BERT and Marian; from_pretrained(FOLDER) of transformers.AutoModelForCausalLM, "
+      "AutoModelForPreTraining,\nAutoModelForMaskedLM, AutoModelForSequenceClassification or "
+      "AutoModelForSeq2SeqLM loads it.\n\n"
       "  trireme checkpoint export runs/book --output book-hf --dtype bf16");
   const auto exported = std::make_shared<ExportOptions>();
   exporting.add_option("STEP", exported->step, "A step directory, or a run's output directory: its newest")
@@ -215,14 +217,14 @@ void add_checkpoint(CLI::App& app, CommandAction& action) {
   CLI::App& importing = *command.add_subcommand(
       "import", "Make a run's output folder from a model of Hugging Face Transformers");
   importing.footer(
-      "GPT-2 and Llama, as save_pretrained() writes them. The new folder holds checkpoints/step-00000000 "
-      "(weights "
-      "alone),\nmodel.yaml (to include in a run file) and config.yaml.\n\n"
+      "GPT-2, Llama, BERT and Marian, as save_pretrained() writes them. The new folder holds "
+      "checkpoints/step-00000000 (weights alone),\nmodel.yaml (to include in a run file) and config.yaml.\n\n"
       "  trireme checkpoint import gpt2-hf --output runs/gpt2\n"
       "  trireme generate runs/gpt2 --prompt 'Once upon'\n"
       "  trireme train tune.yaml --set training.initialize_from=runs/gpt2");
   const auto imported = std::make_shared<ImportOptions>();
-  importing.add_option("FOLDER", imported->input, "config.json, *.safetensors, tokenizer.json")->required();
+  importing.add_option("FOLDER", imported->input, "config.json, *.safetensors; tokenizer.json or vocab.txt")
+      ->required();
   importing.add_option("--output", imported->output, "Folder to make")->required()->type_name("FOLDER");
   importing.callback([&action, imported] { action = [=] { return import_checkpoint(*imported); }; });
 

@@ -17,7 +17,7 @@ struct ExportOptions {
   std::string dtype;  ///< fp32, bf16, fp16; empty: the run's
   int64_t max_file_bytes = SafetensorsWriter::kUsualFileBytes;
 };
-/// Writes a folder that transformers.AutoModelForCausalLM.from_pretrained() loads.
+/// Writes a folder that from_pretrained() of Transformers loads.
 ExitCode export_checkpoint(const ExportOptions& options);
 
 struct ImportOptions {

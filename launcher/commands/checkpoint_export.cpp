@@ -71,16 +71,29 @@ std::unique_ptr<Tokenizer> find_tokenizer(const RunConfig& config, const std::st
   return nullptr;
 }
 
-/// tokenizer.json for AutoTokenizer, which knows byte-level BPE only.
+HuggingFaceIds ids_of(const Tokenizer* tokenizer) {
+  if (tokenizer == nullptr) return {};
+  const SpecialIds& special = tokenizer->special();
+  return {special.begin, special.end, special.pad};
+}
+
+/// tokenizer.json for AutoTokenizer, which knows byte-level BPE and WordPiece of our kinds.
 bool write_tokenizer(const Tokenizer* tokenizer, const std::string& folder) {
   if (tokenizer == nullptr) return false;
-  if (tokenizer->kind() != "byte-level BPE") {
+  if (tokenizer->kind() != "byte-level BPE" && tokenizer->kind() != "WordPiece") {
     log::warning("Transformers has no {} tokenizer: it is left out", tokenizer->kind());
     return false;
   }
   tokenizer->save(folder);
   nlohmann::ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
-  if (const auto end = tokenizer->end_of_document_id()) config["eos_token"] = tokenizer->token(*end);
+  const SpecialIds& special = tokenizer->special();
+  for (const auto& [key, id] : {std::pair{"eos_token", special.end},
+                                {"pad_token", special.pad},
+                                {"unk_token", special.unknown},
+                                {"cls_token", special.cls},
+                                {"sep_token", special.sep},
+                                {"mask_token", special.mask}})
+    if (id) config[key] = tokenizer->token(*id);
   io::write_new_file(folder + "/tokenizer_config.json", config.dump(2) + "\n");
   return true;
 }
@@ -92,19 +105,17 @@ ExitCode export_checkpoint(const ExportOptions& options) {
   const Manifest manifest = checkpoint::load_manifest(step);
   RunConfig config = parse_run_config(manifest.state.config_json, step + "/manifest.json");
   config.model.resolve(0, 0);
-  if (const auto obstacles = hugging_face_obstacles(config.model); !obstacles.empty())
-    throw CheckpointError(
-        fmt::format("'{}' has no counterpart in Transformers:\n  {}", step, fmt::join(obstacles, "\n  ")));
   const std::vector<LogicalWeight> ours = logical_weights(config.model);
+  const HuggingFaceLimits limits = hugging_face_limits(config.model, shapes_of(ours));
+  if (!limits.obstacles.empty())
+    throw CheckpointError(fmt::format("'{}' has no counterpart in Transformers:\n  {}", step,
+                                      fmt::join(limits.obstacles, "\n  ")));
   check_weights(step, manifest, ours);
-  if (hugging_face_family(config.model) == HuggingFaceFamily::kLlama && config.model.hidden_dropout > 0)
-    log::warning("model.hidden_dropout {} is left out: Llama's config.json has no such value",
-                 config.model.hidden_dropout);
+  for (const std::string& sentence : limits.left_out) log::warning("left out: {}", sentence);
   const std::string output = new_folder(options.output);
 
-  const HuggingFaceFamily family = hugging_face_family(config.model);
   const std::vector<HuggingFaceTensor> tensors =
-      hugging_face_tensors(family, config.model.num_layers, shapes_of(ours));
+      hugging_face_tensors(hugging_face_family(config.model), shapes_of(ours)).tensors;
   const DType dtype = dtype_of(options.dtype, config);
   const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(config, manifest.state.tokenizer_hash);
   std::vector<SafetensorsTensor> planned;
@@ -124,13 +135,12 @@ ExitCode export_checkpoint(const ExportOptions& options) {
   }
   writer.finish();
   const bool has_tokenizer = write_tokenizer(tokenizer.get(), folder.path());
-  io::write_new_file(
-      folder.path() + "/config.json",
-      to_hugging_face(config.model, dtype, tokenizer ? tokenizer->end_of_document_id() : std::nullopt));
+  io::write_new_file(folder.path() + "/config.json",
+                     to_hugging_face(config.model, dtype, ids_of(tokenizer.get())));
   folder.commit(output);
   fmt::print("{}: {} of step {}, {} tensors, {} bytes, {}{}\n", output,
-             family == HuggingFaceFamily::kGpt2 ? "GPT2LMHeadModel" : "LlamaForCausalLM", manifest.state.step,
-             tensors.size(), num_bytes, name_of(dtype), has_tokenizer ? ", with its tokenizer" : "");
+             hugging_face_family(config.model).title, manifest.state.step, tensors.size(), num_bytes,
+             name_of(dtype), has_tokenizer ? ", with its tokenizer" : "");
   return ExitCode::kOk;
 }
 
