@@ -54,7 +54,7 @@ class PretrainingHead final : public Head {
       : activation_(head_activation(config.activation)),
         transform_(builder.linear(
             {"head.transform", config.hidden_size, config.hidden_size, matrix_init(config), true})),
-        norm_(builder.norm(norm_spec(config, "head.norm"))),
+        norm_(optional_norm(config, "head.norm", builder)),
         loss_(builder.vocabulary_loss({.name = "head",
                                        .vocab_size = config.vocab_size,
                                        .features = config.hidden_size,
@@ -67,7 +67,7 @@ class PretrainingHead final : public Head {
   }
   void collect(std::vector<Parameter*>& parameters) override {
     transform_->collect(parameters);
-    norm_->collect(parameters);
+    if (norm_) norm_->collect(parameters);
     loss_->collect(parameters);
     if (next_sentence_) next_sentence_->collect(parameters);
   }
@@ -85,13 +85,13 @@ class PretrainingHead final : public Head {
 
  private:
   Variable transformed(Context& context, const Variable& x) {
-    return norm_->forward(context,
-                          feed_forward_activation(context, activation_, transform_->forward(context, x)));
+    return normalized(context, norm_.get(),
+                      feed_forward_activation(context, activation_, transform_->forward(context, x)));
   }
 
   FeedForwardActivation activation_;
   std::unique_ptr<nn::Linear> transform_;
-  std::unique_ptr<nn::Norm> norm_;
+  std::unique_ptr<nn::Norm> norm_;  ///< null without norms
   std::unique_ptr<nn::VocabularyLoss> loss_;
   std::optional<PooledHead> next_sentence_;
   double matrix_size_;

@@ -18,6 +18,9 @@ std::unique_ptr<nn::PositionEmbedding> make_positions(const ModelConfig& config,
       return builder.sinusoidal_positions(
           {config.max_position_embeddings, config.hidden_size, config.sinusoidal_form});
     case PositionEmbedding::kRope:
+    case PositionEmbedding::kRelative:
+    case PositionEmbedding::kRelativeXl:
+    case PositionEmbedding::kAlibi:
     case PositionEmbedding::kNone:
       break;
   }

@@ -11,7 +11,7 @@ LanguageHead::LanguageHead(const ModelConfig& config, const std::string& norm, n
                                      .tied = tied,
                                      .smoothing = label_smoothing(config)})),
       matrix_size_(static_cast<double>(config.vocab_size * config.hidden_size)) {
-  if (config.norm_position == NormPosition::kPre) norm_ = builder.norm(norm_spec(config, norm));
+  if (config.norm_position == NormPosition::kPre) norm_ = optional_norm(config, norm, builder);
 }
 
 void LanguageHead::collect(std::vector<Parameter*>& parameters) {
@@ -23,17 +23,13 @@ void LanguageHead::collect_shared(std::vector<Parameter*>& parameters) {
   loss_->collect_shared(parameters);
 }
 
-Variable LanguageHead::normalized(Context& context, const Variable& x) {
-  return norm_ ? norm_->forward(context, x) : x;
-}
-
 std::vector<Variable> LanguageHead::forward(Context& context, ForwardPass& pass,
                                             const std::vector<Variable>& inputs) {
-  return {loss_->loss(context, pass, normalized(context, inputs[0]))};
+  return {loss_->loss(context, pass, normalized(context, norm_.get(), inputs[0]))};
 }
 
 Tensor LanguageHead::logits(Context& context, const Tensor& x) {
-  return loss_->logits(context, normalized(context, Variable(x)).value());
+  return loss_->logits(context, normalized(context, norm_.get(), Variable(x)).value());
 }
 
 }  // namespace trireme

@@ -22,9 +22,7 @@ class LanguageHead final : public Head {
   Tensor logits(Context& context, const Tensor& x) override;
 
  private:
-  Variable normalized(Context& context, const Variable& x);
-
-  std::unique_ptr<nn::Norm> norm_;  ///< null with norm_position post
+  std::unique_ptr<nn::Norm> norm_;  ///< null with norm_position post, and without norms
   std::unique_ptr<nn::VocabularyLoss> loss_;
   double matrix_size_;
 };

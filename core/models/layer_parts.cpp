@@ -23,6 +23,7 @@ struct HeadWidths {
 
 nn::AttentionSpec attention_spec(const ModelConfig& config, const LayerPlace& place,
                                  const std::string& name) {
+  const bool additive = config.attention_score == AttentionScore::kAdditive;
   return {.name = name,
           .layer = place.cache_entry,
           .num_heads = config.num_attention_heads,
@@ -30,7 +31,48 @@ nn::AttentionSpec attention_spec(const ModelConfig& config, const LayerPlace& pl
           .head_dim = config.kv_channels,
           .sequence = place.sequence,
           .causal = place.causal,
-          .dropout = config.attention_dropout};
+          .dropout = config.attention_dropout,
+          .scaled = config.scale_attention && !additive,
+          .score = {.additive = additive, .init = matrix_init(config)}};
+}
+
+/// With what only attention inside one sequence has.
+nn::AttentionSpec self_attention_spec(const ModelConfig& config, const LayerPlace& place,
+                                      const std::string& name) {
+  using Positions = nn::ScoreSpec::Positions;
+  nn::AttentionSpec spec = attention_spec(config, place, name);
+  spec.share_query_key = config.share_query_key;
+  switch (config.position_embedding_type) {
+    case PositionEmbedding::kRope:
+      spec.rotary = ops::RotaryOptions{.theta = config.rotary_base, .interleaved = config.rotary_interleaved};
+      break;
+    case PositionEmbedding::kRelative:
+      spec.score.positions = Positions::kRelative;
+      spec.score.max_distance = config.relative_max_distance;
+      spec.score.relative_values = config.relative_values;
+      break;
+    case PositionEmbedding::kRelativeXl:
+      spec.score.positions = Positions::kRelativeXl;
+      spec.score.sinusoid_width = config.hidden_size;
+      break;
+    case PositionEmbedding::kAlibi:
+      spec.score.positions = Positions::kAlibi;
+      break;
+    case PositionEmbedding::kLearnedAbsolute:
+    case PositionEmbedding::kSinusoidal:
+    case PositionEmbedding::kNone:
+      break;
+  }
+  return spec;
+}
+
+/// Query, key and value side by side, or the one that is both query and key, and value.
+std::vector<nn::OutputPiece> projections(const ModelConfig& config, const std::string& name) {
+  const HeadWidths widths(config);
+  std::vector<nn::OutputPiece> pieces = {{name + ".query", widths.query, config.num_attention_heads}};
+  if (!config.share_query_key) pieces.push_back({name + ".key", widths.key, config.num_query_groups});
+  pieces.push_back({name + ".value", widths.key, config.num_query_groups});
+  return pieces;
 }
 
 std::unique_ptr<nn::Linear> output_projection(const ModelConfig& config, const std::string& name,
@@ -46,21 +88,16 @@ class SelfAttentionPart final : public LayerPart {
  public:
   SelfAttentionPart(const ModelConfig& config, const LayerPlace& place, nn::LayerBuilder& builder)
       : widths_(config),
-        matrix_size_(product(config.hidden_size, 2 * widths_.query + 2 * widths_.key)),
+        matrix_size_(
+            product(config.hidden_size, 2 * widths_.query + (config.share_query_key ? 1 : 2) * widths_.key)),
         causal_(place.causal) {
     const std::string name = place.name + "attention";
-    query_key_value_ =
-        builder.column_linear({.name = name + ".qkv",
-                               .outputs = {{name + ".query", widths_.query, config.num_attention_heads},
-                                           {name + ".key", widths_.key, config.num_query_groups},
-                                           {name + ".value", widths_.key, config.num_query_groups}},
-                               .in_features = config.hidden_size,
-                               .bias = config.add_bias_linear,
-                               .init = matrix_init(config)});
-    nn::AttentionSpec spec = attention_spec(config, place, name);
-    if (config.rotary())
-      spec.rotary = ops::RotaryOptions{.theta = config.rotary_base, .interleaved = config.rotary_interleaved};
-    attention_ = builder.self_attention(spec);
+    query_key_value_ = builder.column_linear({.name = name + ".qkv",
+                                              .outputs = projections(config, name),
+                                              .in_features = config.hidden_size,
+                                              .bias = config.add_bias_linear,
+                                              .init = matrix_init(config)});
+    attention_ = builder.self_attention(self_attention_spec(config, place, name));
     output_ = output_projection(config, name + ".output", builder);
   }
   void collect(std::vector<Parameter*>& parameters) override {
@@ -213,6 +250,16 @@ nn::NormSpec norm_spec(const ModelConfig& config, const std::string& name) {
           .features = config.hidden_size,
           .eps = config.norm_epsilon,
           .bias = layer_norm && config.add_norm_bias};
+}
+
+std::unique_ptr<nn::Norm> optional_norm(const ModelConfig& config, const std::string& name,
+                                        nn::LayerBuilder& builder) {
+  if (config.normalization == Normalization::kNone) return nullptr;
+  return builder.norm(norm_spec(config, name));
+}
+
+Variable normalized(Context& context, nn::Norm* norm, const Variable& x) {
+  return norm == nullptr ? x : norm->forward(context, x);
 }
 
 InitRule matrix_init(const ModelConfig& config) {

@@ -41,6 +41,10 @@ Variable feed_forward_activation(Context& context, FeedForwardActivation kind, c
 
 /// What a norm of the model's width named `name` is.
 nn::NormSpec norm_spec(const ModelConfig& config, const std::string& name);
+/// That norm; null with normalization none. What it makes of x; x where it is null.
+std::unique_ptr<nn::Norm> optional_norm(const ModelConfig& config, const std::string& name,
+                                        nn::LayerBuilder& builder);
+Variable normalized(Context& context, nn::Norm* norm, const Variable& x);
 /// How matrices begin; of what ends in a residual sum.
 InitRule matrix_init(const ModelConfig& config);
 InitRule residual_init(const ModelConfig& config);

@@ -57,15 +57,22 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   using PositionNames = std::pair<const char*, PositionEmbedding>;
   using ActivationNames = std::pair<const char*, FeedForwardActivation>;
   static constexpr NormNames kNorms[] = {{"LayerNorm", Normalization::kLayerNorm},
-                                         {"RMSNorm", Normalization::kRmsNorm}};
+                                         {"RMSNorm", Normalization::kRmsNorm},
+                                         {"none", Normalization::kNone}};
   static constexpr PositionNames kPositions[] = {{"learned_absolute", PositionEmbedding::kLearnedAbsolute},
                                                  {"sinusoidal", PositionEmbedding::kSinusoidal},
                                                  {"rope", PositionEmbedding::kRope},
+                                                 {"relative", PositionEmbedding::kRelative},
+                                                 {"relative_xl", PositionEmbedding::kRelativeXl},
+                                                 {"alibi", PositionEmbedding::kAlibi},
                                                  {"none", PositionEmbedding::kNone}};
   static constexpr ActivationNames kActivations[] = {{"gelu_tanh", FeedForwardActivation::kGeluTanh},
                                                      {"gelu", FeedForwardActivation::kGelu},
                                                      {"relu", FeedForwardActivation::kRelu},
                                                      {"swiglu", FeedForwardActivation::kSwiglu}};
+  using ScoreNames = std::pair<const char*, AttentionScore>;
+  static constexpr ScoreNames kScores[] = {{"dot", AttentionScore::kDot},
+                                           {"additive", AttentionScore::kAdditive}};
   using SmoothingNames = std::pair<const char*, ops::SmoothingForm>;
   static constexpr SmoothingNames kSmoothings[] = {
       {"uniform", ops::SmoothingForm::kUniform},
@@ -113,8 +120,11 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visitor.visit(
       {"num_token_types", "Token types (segments) with an embedding of their own; 0: none.", "", 0, 1024},
       num_token_types);
-  visitor.visit_choice({"position_embedding_type", "How the model knows positions."}, position_embedding_type,
-                       std::span<const PositionNames>(kPositions));
+  visitor.visit_choice(
+      {"position_embedding_type",
+       "How the model knows positions; relative (Shaw et al. 2018), relative_xl (Transformer-XL), alibi and "
+       "rope are of self-attention."},
+      position_embedding_type, std::span<const PositionNames>(kPositions));
   visitor.visit_choice(
       {"sinusoidal_form",
        "interleaved: sine and cosine take turns (Vaswani et al. 2017); concatenated: sines, then "
@@ -124,13 +134,26 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visitor.visit(
       {"rotary_interleaved", "Rope turns pairs of neighbours (2i, 2i+1); false: (i, i + half), as in Llama."},
       rotary_interleaved);
+  visitor.visit(
+      {"relative_max_distance", "Of relative: longer distances count as this one.", "tokens", 1, 1 << 20},
+      relative_max_distance);
+  visitor.visit({"relative_values", "Of relative: positions are added to values, too."}, relative_values);
+  visitor.visit_choice(
+      {"attention_score",
+       "dot: products of queries and keys; additive: w tanh(q + k) (Bahdanau et al. 2015), in each head."},
+      attention_score, std::span<const ScoreNames>(kScores));
+  visitor.visit({"scale_attention", "Products of queries and keys are divided by sqrt(kv_channels)."},
+                scale_attention);
+  visitor.visit({"share_query_key", "Self-attention has one projection for queries and keys."},
+                share_query_key);
   visitor.visit({"scale_embeddings", "Token embeddings times sqrt(hidden_size) (Vaswani et al. 2017)."},
                 scale_embeddings);
   visitor.visit(
       {"share_source_embedding", "One matrix for the source and target tokens of an encoder-decoder."},
       share_source_embedding);
-  visitor.visit_choice({"normalization", "The norm of each part of a layer."}, normalization,
-                       std::span<const NormNames>(kNorms));
+  visitor.visit_choice(
+      {"normalization", "The norm of each part of a layer and before the head; none: there is none."},
+      normalization, std::span<const NormNames>(kNorms));
   visitor.visit_choice(
       {"norm_position",
        "pre: the norm is before each part of a layer, and one before the head; post: after each "
@@ -140,6 +163,9 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visitor.visit({"embedding_norm", "A norm after the embedding (BERT)."}, embedding_norm);
   visitor.visit_choice({"activation", "Activation of the feed-forward part (GPT-2: gelu_tanh)."}, activation,
                        std::span<const ActivationNames>(kActivations));
+  visitor.visit({"feed_forward", "Layers have a feed-forward part."}, feed_forward);
+  visitor.visit({"residual_connections", "What a part of a layer gives is added to what entered it."},
+                residual_connections);
   visitor.visit({"add_bias_linear", "Biases in the linear layers."}, add_bias_linear);
   visitor.visit({"add_norm_bias", "Bias in LayerNorm; RMSNorm never has one."}, add_norm_bias);
   visitor.visit({"untie_embeddings_and_output_weights",
@@ -178,6 +204,34 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visit_recurrent(visitor, *this);
 }
 
+namespace {
+
+/// What one option says that another leaves without sense.
+void check_switches(const ModelConfig& config, std::vector<std::string>& errors) {
+  using enum PositionEmbedding;
+  const PositionEmbedding positions = config.position_embedding_type;
+  const bool additive = config.attention_score == AttentionScore::kAdditive;
+  const auto refuse = [&](bool given, const char* sentence) {
+    if (given) errors.emplace_back(sentence);
+  };
+  refuse(positions != kRelative && (config.relative_max_distance != 16 || !config.relative_values),
+         "model.relative_max_distance, model.relative_values: given values, expected none: they are of "
+         "position_embedding_type relative");
+  refuse(additive && (positions == kRelative || positions == kRelativeXl || positions == kRope),
+         "model.attention_score: given additive, expected dot: relative, relative_xl and rope positions are "
+         "in products of queries and keys; choose dot or other positions");
+  refuse(additive && !config.scale_attention,
+         "model.scale_attention: given false, expected true with attention_score additive, which is never "
+         "divided");
+  refuse(config.share_query_key && config.num_query_groups != config.num_attention_heads,
+         "model.share_query_key: given true, expected false with num_query_groups other than "
+         "num_attention_heads: a key head would have several queries");
+  refuse(config.normalization == Normalization::kNone && config.embedding_norm,
+         "model.embedding_norm: given true, expected false with normalization none");
+}
+
+}  // namespace
+
 void ModelConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
   std::vector<std::string> errors;
   const auto check = [&](bool holds, std::string message) {
@@ -203,10 +257,13 @@ void ModelConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
   check(!rotary() || kv_channels % 2 == 0,
         fmt::format("rope turns pairs, so the dimension of a head (model.kv_channels) must be even, given {}",
                     kv_channels));
-  check(position_embedding_type != PositionEmbedding::kSinusoidal || hidden_size % 2 == 0,
+  const bool sinusoids = position_embedding_type == PositionEmbedding::kSinusoidal ||
+                         position_embedding_type == PositionEmbedding::kRelativeXl;
+  check(!sinusoids || hidden_size % 2 == 0,
         fmt::format(
             "sinusoidal positions are pairs of sine and cosine, so model.hidden_size must be even, given {}",
             hidden_size));
+  check_switches(*this, errors);
   check(vocab_size > 0, "model.vocab_size is 0 and there is no tokenizer to take it from; set it");
   check(vocab_size >= tokenizer_vocab_size || vocab_size == 0,
         fmt::format("model.vocab_size {} is smaller than the tokenizer's vocabulary of {}", vocab_size,

@@ -6,9 +6,10 @@
 
 namespace trireme {
 
-enum class Normalization { kLayerNorm, kRmsNorm };
+enum class Normalization { kLayerNorm, kRmsNorm, kNone };
 enum class NormPosition { kPre, kPost };
-enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kNone };
+enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kRelative, kRelativeXl, kAlibi, kNone };
+enum class AttentionScore { kDot, kAdditive };
 enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu };
 enum class RecurrentCell { kNone, kRnn, kLstm, kGru };
 enum class RecurrentAttention { kNone, kAdditive, kDot };
@@ -35,6 +36,11 @@ struct ModelConfig {
   ops::SinusoidForm sinusoidal_form = ops::SinusoidForm::kInterleaved;
   double rotary_base = 10000.0;
   bool rotary_interleaved = false;
+  int64_t relative_max_distance = 16;
+  bool relative_values = true;
+  AttentionScore attention_score = AttentionScore::kDot;
+  bool scale_attention = true;         ///< by kv_channels^-1/2
+  bool share_query_key = false;        ///< one projection, the query's
   bool scale_embeddings = false;       ///< times sqrt(hidden_size)
   bool share_source_embedding = true;  ///< of an encoder-decoder: one matrix for source and target
   Normalization normalization = Normalization::kLayerNorm;
@@ -42,6 +48,8 @@ struct ModelConfig {
   double norm_epsilon = 1e-5;
   bool embedding_norm = false;
   FeedForwardActivation activation = FeedForwardActivation::kGeluTanh;
+  bool feed_forward = true;
+  bool residual_connections = true;
   bool add_bias_linear = true;
   bool add_norm_bias = true;
   bool untie_embeddings_and_output_weights = false;

@@ -442,6 +442,14 @@ void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse(config.activation != plain.activation, "activation", kNoFeedForward);
   refuse(config.position_embedding_type != PositionEmbedding::kNone, "position_embedding_type",
          "a recurrent layer knows the order of tokens; take none");
+  refuse(config.attention_score != plain.attention_score, "attention_score",
+         "its attention is recurrent_attention");
+  refuse(!config.scale_attention, "scale_attention", "its attention divides nothing");
+  refuse(config.share_query_key, "share_query_key", "its attention has no projections to share");
+  refuse(!config.feed_forward, "feed_forward", kNoFeedForward);
+  refuse(!config.residual_connections, "residual_connections", "it has no residual sums");
+  refuse(config.normalization == Normalization::kNone, "normalization none",
+         "recurrent_norm says whether there are norms");
   refuse(config.norm_position != NormPosition::kPost, "norm_position",
          "it has no residual sums; recurrent_norm puts norms before its layers");
   refuse(config.attention_dropout != 0, "attention_dropout", "hidden_dropout is the one it has");

@@ -47,7 +47,8 @@ class Transformer final : public BlockModel {
           config,
           LayerPlace{.name = fmt::format("encoder.layers.{}.", i), .index = i, .sequence = Sequence::kSource},
           builder));
-    if (config.norm_position == NormPosition::kPre) add(std::make_unique<EncoderEnd>(config, builder));
+    if (config.norm_position == NormPosition::kPre && config.normalization != Normalization::kNone)
+      add(std::make_unique<EncoderEnd>(config, builder));
     decoder_begin_ = blocks().size();
     EmbeddingBlock& target =
         add(std::make_unique<EmbeddingBlock>(config,

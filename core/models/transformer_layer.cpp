@@ -6,27 +6,40 @@ namespace trireme {
 
 TransformerLayer::TransformerLayer(const ModelConfig& config, const LayerPlace& place,
                                    nn::LayerBuilder& builder)
-    : index_(place.index) {
-  const bool post = config.norm_position == NormPosition::kPost;
+    : index_(place.index), post_(config.norm_position == NormPosition::kPost) {
   struct Names {
     std::string norm;
     std::string last;  ///< module whose output is added: the site of dropout
   };
   std::vector<Names> names;
   parts_.push_back(make_self_attention(config, place, builder));
-  names.push_back({post ? "attention_norm" : "input_norm", "attention.output"});
+  names.push_back({post_ ? "attention_norm" : "input_norm", "attention.output"});
   if (place.reads_source) {
     parts_.push_back(make_cross_attention(config, place, builder));
     names.push_back({"cross_norm", "cross_attention.output"});
   }
-  parts_.push_back(make_feed_forward(config, place, builder));
-  names.push_back({"mlp_norm", "mlp.down"});
+  if (config.feed_forward) {
+    parts_.push_back(make_feed_forward(config, place, builder));
+    names.push_back({"mlp_norm", "mlp.down"});
+  }
 
   const auto norm = [&](size_t part) { return norm_spec(config, place.name + names[part].norm); };
   const auto dropout = [&](size_t part) {
     return nn::DropoutSpec{place.name + names[part].last, config.hidden_dropout, place.sequence};
   };
-  if (post) {
+  if (!config.residual_connections || config.normalization == Normalization::kNone) {
+    for (size_t part = 0; part < parts_.size(); ++part) {
+      Surroundings around;
+      around.norm = optional_norm(config, place.name + names[part].norm, builder);
+      if (config.residual_connections)
+        around.add = builder.residual_add(dropout(part));
+      else
+        around.dropout = builder.dropout(dropout(part));
+      switched_.push_back(std::move(around));
+    }
+    return;
+  }
+  if (post_) {
     for (size_t part = 0; part < parts_.size(); ++part)
       sums_.push_back(builder.residual_norm(norm(part), dropout(part)));
     return;
@@ -42,6 +55,7 @@ void TransformerLayer::collect(std::vector<Parameter*>& parameters) {
   for (size_t part = 0; part < parts_.size(); ++part) {
     parts_[part]->collect(parameters);
     if (part < sums_.size()) sums_[part]->collect(parameters);
+    if (part < switched_.size() && switched_[part].norm) switched_[part].norm->collect(parameters);
   }
 }
 
@@ -73,6 +87,7 @@ std::vector<Variable> TransformerLayer::forward(Context& context, ForwardPass& p
 
 Variable TransformerLayer::run(Context& context, ForwardPass& pass, const Variable& x,
                                const Variable& memory) {
+  if (!switched_.empty()) return run_switched(context, pass, x, memory);
   return first_norm_ ? run_pre_norm(context, pass, x, memory) : run_post_norm(context, pass, x, memory);
 }
 
@@ -92,6 +107,20 @@ Variable TransformerLayer::run_post_norm(Context& context, ForwardPass& pass, co
   for (size_t part = 0; part < parts_.size(); ++part) {
     const Variable branch = parts_[part]->forward(context, pass, stream, memory);
     stream = sums_[part]->forward(context, pass, branch, stream).normalized;
+  }
+  return stream;
+}
+
+Variable TransformerLayer::run_switched(Context& context, ForwardPass& pass, const Variable& x,
+                                        const Variable& memory) {
+  Variable stream = x;
+  for (size_t part = 0; part < parts_.size(); ++part) {
+    const Surroundings& around = switched_[part];
+    const Variable branch = parts_[part]->forward(
+        context, pass, post_ ? stream : normalized(context, around.norm.get(), stream), memory);
+    stream = around.add ? around.add->forward(context, pass, branch, stream)
+                        : around.dropout->forward(context, pass, branch);
+    if (post_) stream = normalized(context, around.norm.get(), stream);
   }
   return stream;
 }

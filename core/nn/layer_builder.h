@@ -66,6 +66,21 @@ struct NormSpec {
   bool bias = true;
 };
 
+/// What the scores of an attention have in place of, or beside, the product of queries and keys
+/// (core/ops/scored_attention.h). Their parameters, in an attention named NAME of H heads of dimension K:
+/// relative: NAME.relative_key.weight and NAME.relative_value.weight [2 max_distance + 1, K]; relative_xl:
+/// NAME.position.weight [H*K, sinusoid_width], NAME.content.bias and NAME.position.bias [H, K]; additive:
+/// NAME.score.weight [H, K].
+struct ScoreSpec {
+  enum class Positions { kNone, kRelative, kRelativeXl, kAlibi };
+  Positions positions = Positions::kNone;
+  int64_t max_distance = 0;      ///< relative: where distances are clipped
+  bool relative_values = false;  ///< relative: of values, too
+  int64_t sinusoid_width = 0;    ///< relative_xl: of a distance's embedding
+  bool additive = false;
+  InitRule init = {};  ///< of what is no bias
+};
+
 struct AttentionSpec {
   std::string name;
   int64_t layer = 0;  ///< entry of the key-value cache
@@ -76,6 +91,9 @@ struct AttentionSpec {
   bool causal = true;
   std::optional<ops::RotaryOptions> rotary = std::nullopt;  ///< theta and pairing
   double dropout = 0;
+  bool scaled = true;            ///< scores times head_dim^-1/2
+  bool share_query_key = false;  ///< self-attention's projection is [query = key | value]
+  ScoreSpec score = {};
 };
 
 /// The states of H = hidden_size units; NAME.weight [G*H, H] and NAME.bias.

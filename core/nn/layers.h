@@ -59,16 +59,16 @@ class ResidualAdd : public Module {
                            const Variable& residual) = 0;
 };
 
-/// Self-attention over the heads of a packed projection [query | key | value]; has no parameters. Keys that
-/// are padding, or of another document, are not seen. Queries and keys in the value of qkv may be
-/// overwritten. With pass.cache, keys and values are appended to this layer's entry and all of it is attended
-/// to.
+/// Self-attention over the heads of a packed projection [query | key | value]; its parameters are those of
+/// ScoreSpec. Keys that are padding, or of another document, are not seen. Queries and keys in the value of
+/// qkv may be overwritten. With pass.cache, keys and values are appended to this layer's entry and all of it
+/// is attended to.
 class SelfAttention : public Module {
  public:
   virtual Variable forward(Context& context, ForwardPass& pass, const Variable& qkv) = 0;
 };
 
-/// Attention of queries to the source's keys and values, packed [key | value]; has no parameters.
+/// Attention of queries to the source's keys and values, packed [key | value]; parameters: ScoreSpec's.
 class CrossAttention : public Module {
  public:
   virtual Variable forward(Context& context, ForwardPass& pass, const Variable& query,

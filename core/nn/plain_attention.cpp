@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "core/autograd/functions/attention.h"
-#include "core/autograd/functions/cross_attention.h"
 #include "core/base/check.h"
 #include "core/nn/key_value_cache.h"
 #include "core/ops/checks.h"
@@ -11,24 +10,13 @@
 namespace trireme::nn {
 namespace {
 
-/// Appends the new keys and values to the cache and attends to everything in it. No graph.
-Variable attention_with_cache(Context& context, AttentionArguments arguments, KeyValueCache& cache,
-                              int64_t layer, const Tensor& qkv) {
-  TRIREME_ASSERT(!context.grad_enabled, "a key-value cache is for generation, without a graph");
-  rotate_packed(context, arguments, qkv, false);
-  const PackedSlices in = packed_slices(arguments.shape, qkv);
-  KeyValueCache::Entry& entry = cache.append(context, layer, in.key, in.value);
-  arguments.shape.key_length = cache.length() + arguments.shape.query_length;
-  arguments.shape.key_capacity = cache.capacity();
-  arguments.options.mask.query_offset = cache.length();
-  Tensor out = context.activation(in.query.shape(), qkv.dtype());
-  Tensor log_sum_exp =
-      Tensor::allocate(context.allocator,
-                       {arguments.shape.num_samples, arguments.shape.num_heads, arguments.shape.query_length},
-                       ops::wide_dtype(qkv.dtype()), MemoryCategory::kActivations);
-  ops::attention_forward(context, arguments.shape, arguments.options, in.query, entry.keys, entry.values, out,
-                         log_sum_exp);
-  return Variable(std::move(out));
+/// Fused where scores are products of queries and keys alone.
+Variable attend(Context& context, const AttentionInputs& inputs, const AttentionArguments& arguments,
+                ScoreTables& tables) {
+  if (tables.empty()) return attention(context, inputs, arguments);
+  const DType dtype = inputs.variables()[0].value().dtype();
+  const Variable distances = tables.distances(context, arguments, dtype);
+  return scored_attention(context, inputs, distances, arguments, tables.parameters()).out;
 }
 
 ops::AttentionShape shape_of(const AttentionSpec& spec, const Batch& batch, Sequence keys) {
@@ -45,7 +33,7 @@ ops::AttentionOptions options_of(Context& context, ForwardPass& pass, const Atte
                                  int64_t head_offset, Sequence keys) {
   const ops::DropoutOptions dropout = dropout_options(context, pass, spec.dropout, spec.name, spec.sequence);
   return {.mask = {.key_begin = {}, .key_end = key_end(context, pass.batch, spec.sequence, keys)},
-          .scale = 1.0 / std::sqrt(static_cast<double>(spec.head_dim)),
+          .scale = spec.scaled ? 1.0 / std::sqrt(static_cast<double>(spec.head_dim)) : 1.0,
           .dropout = dropout.probability,
           .dropout_key = dropout.key,
           .sample_ids = pass.batch.sample_ids,
@@ -54,7 +42,24 @@ ops::AttentionOptions options_of(Context& context, ForwardPass& pass, const Atte
 
 }  // namespace
 
+/// Appends the new keys and values to the cache and attends to everything in it. No graph.
+Variable PlainAttention::forward_with_cache(Context& context, KeyValueCache& cache,
+                                            AttentionArguments arguments, const AttentionInputs& inputs) {
+  TRIREME_ASSERT(!context.grad_enabled, "a key-value cache is for generation, without a graph");
+  const AttentionProjections projections(inputs);
+  projections.rotate(context, arguments, false);
+  const PackedSlices in = projections.slices(arguments.shape);
+  KeyValueCache::Entry& entry = cache.append(context, spec_.layer, in.key, in.value);
+  arguments.rotary.reset();
+  arguments.shape.key_length = cache.length() + arguments.shape.query_length;
+  arguments.shape.key_capacity = cache.capacity();
+  arguments.options.mask.query_offset = cache.length();
+  return attend(context, {Variable(in.query), Variable(entry.keys), Variable(entry.values)}, arguments,
+                tables_);
+}
+
 Variable PlainAttention::forward(Context& context, ForwardPass& pass, const Variable& qkv) {
+  using enum AttentionInputs::Packing;
   const Batch& batch = pass.batch;
   AttentionArguments arguments;
   arguments.shape = shape_of(spec_, batch, spec_.sequence);
@@ -63,15 +68,18 @@ Variable PlainAttention::forward(Context& context, ForwardPass& pass, const Vari
   if (spec_.sequence == Sequence::kTokens) arguments.options.mask.key_begin = batch.key_begin;
   arguments.rotary = spec_.rotary;
   arguments.positions = batch.positions_of(spec_.sequence);
+  const AttentionInputs inputs(qkv, spec_.share_query_key ? kSharedKeyValue : kQueryKeyValue);
   if (pass.cache != nullptr && spec_.sequence == Sequence::kTokens)
-    return attention_with_cache(context, std::move(arguments), *pass.cache, spec_.layer, qkv.value());
-  return attention(context, qkv, arguments);
+    return forward_with_cache(context, *pass.cache, std::move(arguments), inputs);
+  return attend(context, inputs, arguments, tables_);
 }
 
 Variable PlainCrossAttention::forward(Context& context, ForwardPass& pass, const Variable& query,
                                       const Variable& key_value) {
-  return cross_attention(context, query, key_value, shape_of(spec_, pass.batch, Sequence::kSource),
-                         options_of(context, pass, spec_, head_offset_, Sequence::kSource));
+  AttentionArguments arguments;
+  arguments.shape = shape_of(spec_, pass.batch, Sequence::kSource);
+  arguments.options = options_of(context, pass, spec_, head_offset_, Sequence::kSource);
+  return attend(context, {query, key_value}, arguments, tables_);
 }
 
 }  // namespace trireme::nn

@@ -15,6 +15,10 @@ bool heads_fit(int64_t num_heads, int64_t num_query_groups, int64_t size) {
   return num_heads % size == 0 && (num_query_groups % size == 0 || size % num_query_groups == 0);
 }
 
+void place(Parameter& parameter, Placement::Kind kind) {
+  for (ParameterPiece& piece : parameter.pieces) piece.placement[kTensorAxis] = {.kind = kind};
+}
+
 }  // namespace
 
 Part even_part(const std::string& what, int64_t total, int rank, int size) {
@@ -71,8 +75,11 @@ Parameter split_parameter(const std::string& name, const std::vector<SplitPiece>
 }
 
 void place_replicated(Parameter& parameter, const nn::RowShard& shard) {
-  const auto kind = shard.count > 1 ? Placement::Kind::kReplicatedPartial : Placement::Kind::kReplicatedEqual;
-  for (ParameterPiece& piece : parameter.pieces) piece.placement[kTensorAxis] = {.kind = kind};
+  place(parameter, shard.count > 1 ? Placement::Kind::kReplicatedPartial : Placement::Kind::kReplicatedEqual);
+}
+
+void place_shared_by_heads(Parameter& parameter) {
+  place(parameter, Placement::Kind::kReplicatedPartial);
 }
 
 }  // namespace trireme

@@ -35,5 +35,7 @@ Parameter split_parameter(const std::string& name, const std::vector<SplitPiece>
 
 /// A parameter that every tensor rank holds whole; with row shards each computes a part of its gradient.
 void place_replicated(Parameter& parameter, const nn::RowShard& shard);
+/// One that every tensor rank holds whole and reads with its own heads: each computes a part of its gradient.
+void place_shared_by_heads(Parameter& parameter);
 
 }  // namespace trireme

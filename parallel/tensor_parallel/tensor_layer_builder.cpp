@@ -262,16 +262,31 @@ nn::AttentionSpec TensorLayerBuilder::local(const nn::AttentionSpec& spec) const
   return local;
 }
 
+nn::ScoreTables TensorLayerBuilder::local_tables(const nn::AttentionSpec& spec) const {
+  nn::ScoreTables tables(spec);
+  const Part heads = heads_part(spec.num_heads, exchange_.rank(), exchange_.size());
+  for (Parameter* parameter : tables.shared_by_heads()) place_shared_by_heads(*parameter);
+  for (Parameter* parameter : tables.of_each_head()) {
+    const int64_t rows = parameter->shape[0] / spec.num_heads;
+    *parameter = split_parameter(
+        parameter->name,
+        {{parameter->name, parameter->shape, {heads.begin * rows, heads.length * rows, heads.copies}}}, 0,
+        parameter->init, parameter->weight_decay);
+  }
+  tables.keep_slopes(heads.begin, heads.length);
+  return tables;
+}
+
 int64_t TensorLayerBuilder::first_head(const nn::AttentionSpec& spec) const {
   return heads_part(spec.num_heads, exchange_.rank(), exchange_.size()).begin;
 }
 
 std::unique_ptr<nn::SelfAttention> TensorLayerBuilder::self_attention(const nn::AttentionSpec& spec) {
-  return std::make_unique<nn::PlainAttention>(local(spec), first_head(spec));
+  return std::make_unique<nn::PlainAttention>(local(spec), local_tables(spec), first_head(spec));
 }
 
 std::unique_ptr<nn::CrossAttention> TensorLayerBuilder::cross_attention(const nn::AttentionSpec& spec) {
-  return std::make_unique<nn::PlainCrossAttention>(local(spec), first_head(spec));
+  return std::make_unique<nn::PlainCrossAttention>(local(spec), local_tables(spec), first_head(spec));
 }
 
 std::unique_ptr<nn::Recurrence> TensorLayerBuilder::recurrence(const nn::RecurrenceSpec& spec) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/nn/plain_layer_builder.h"
+#include "core/nn/score_tables.h"
 #include "parallel/functions/row_exchange.h"
 
 namespace trireme {
@@ -40,6 +41,7 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
  private:
   /// This rank's heads.
   nn::AttentionSpec local(const nn::AttentionSpec& spec) const;
+  nn::ScoreTables local_tables(const nn::AttentionSpec& spec) const;
   int64_t first_head(const nn::AttentionSpec& spec) const;
 
   RowExchange exchange_;

@@ -154,6 +154,8 @@ class Shrinker {
                                     ? model.vocab_size
                                     : small_multiple(full_model().source_vocab_size, before_.tensor,
                                                      now_.tensor, now_.tensor == 1 ? 13 : 7);
+    if (model.position_embedding_type == PositionEmbedding::kRelative)  // still clipped where it was
+      model.relative_max_distance = full_model().relative_max_distance < full_.rank.seq_length ? 3 : kLength;
     model.num_classes = std::min<int64_t>(full_model().num_classes, 5);
     model.max_position_embeddings =
         kLength + (full_model().max_position_embeddings > full_.rank.seq_length ? 4 : 0);
@@ -202,6 +204,7 @@ class Shrinker {
     change("global_batch_size", from.global_batch_size, to.global_batch_size);
     change("recompute_num_layers", from.step.recompute.num_layers, to.step.recompute.num_layers);
     change("bucket_size_mb", from.parallel.bucket_size_mb, to.parallel.bucket_size_mb);
+    change("relative_max_distance", from.model.relative_max_distance, to.model.relative_max_distance);
     change("init_method_std", from.model.init_method_std, to.model.init_method_std);
     change("adam_eps", from.optimizer.adam_eps, to.optimizer.adam_eps);
     change("adagrad_eps", from.optimizer.adagrad_eps, to.optimizer.adagrad_eps);

@@ -40,5 +40,17 @@ TEST(ModelGradients, OfATinyLlamaWithPackedDocumentsAndRecomputeAreRight) {
   RecordProperty("error", std::to_string(error_of(context, tiny_llama(), true, RecomputeGranularity::kFull)));
 }
 
+TEST(ModelGradients, OfEveryOptionWithDropoutPackedDocumentsAndRecomputeAreRight) {
+  Context context;
+  int number = 0;
+  for (ModelConfig config : tiny_options()) {
+    SCOPED_TRACE(++number);  // which of tiny_options()
+    config.hidden_dropout = 0.2;
+    config.attention_dropout = 0.2;
+    error_of(context, config, true, RecomputeGranularity::kSelective);
+    error_of(context, config, true, RecomputeGranularity::kFull);
+  }
+}
+
 }  // namespace
 }  // namespace trireme::testing

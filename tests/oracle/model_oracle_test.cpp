@@ -125,6 +125,51 @@ std::vector<std::pair<std::string, ModelConfig>> recurrent_models() {
   return models;
 }
 
+/// make_option_fixtures.py's: an encoder and a decoder layer.
+ModelConfig option(PositionEmbedding positions) {
+  ModelConfig config = small_transformer();
+  config.num_layers = 1;
+  config.hidden_size = 12;
+  config.ffn_hidden_size = 10;
+  config.num_attention_heads = 3;
+  config.vocab_size = 13;
+  config.position_embedding_type = positions;
+  return config;
+}
+
+ModelConfig relative_option() {
+  ModelConfig config = option(PositionEmbedding::kRelative);
+  config.relative_max_distance = 2;
+  return config;
+}
+
+ModelConfig shared_option() {
+  ModelConfig config = relative_option();
+  config.relative_values = false;
+  config.share_query_key = true;
+  return config;
+}
+
+ModelConfig alibi_option() {
+  ModelConfig config = option(PositionEmbedding::kAlibi);
+  config.scale_attention = false;
+  return config;
+}
+
+ModelConfig additive_option() {
+  ModelConfig config = option(PositionEmbedding::kSinusoidal);
+  config.attention_score = AttentionScore::kAdditive;
+  config.normalization = Normalization::kNone;
+  return config;
+}
+
+ModelConfig bare_option() {
+  ModelConfig config = option(PositionEmbedding::kSinusoidal);
+  config.residual_connections = false;
+  config.feed_forward = false;
+  return config;
+}
+
 /// max|a-b| of one tensor and max|b|.
 struct Difference {
   double error = 0, largest = 0;
@@ -341,6 +386,36 @@ TEST(ModelOracle, RecurrentModelsInFp64AgreeWithTorch) {
 TEST(ModelOracle, RecurrentModelsInFp32AgreeWithTorch) {
   for (const auto& [name, config] : recurrent_models())
     expect_agreement(name, config, Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+void expect_agreement_in_both(const std::string& name, ModelConfig config) {
+  config.resolve(0, 7);
+  expect_agreement(name, config, Precision::kFp64, {1e-12, 1e-9, 1e-9});
+  expect_agreement(name, config, Precision::kFp32, {1e-5, 1e-4, 1e-4});
+}
+
+TEST(ModelOracle, ClippedRelativePositionsOfKeysAndValuesAgreeWithShawsLoop) {
+  expect_agreement_in_both("option_relative", relative_option());
+}
+
+TEST(ModelOracle, RelativeKeysWithOneProjectionForQueriesAndKeysAgreeWithTheLoop) {
+  expect_agreement_in_both("option_shared", shared_option());
+}
+
+TEST(ModelOracle, TransformerXlsScoresAgreeWithTheLoop) {
+  expect_agreement_in_both("option_relative_xl", option(PositionEmbedding::kRelativeXl));
+}
+
+TEST(ModelOracle, AlibiWithUndividedScoresAgreesWithTheLoop) {
+  expect_agreement_in_both("option_alibi", alibi_option());
+}
+
+TEST(ModelOracle, AdditiveScoresWithoutNormsAgreeWithTheLoop) {
+  expect_agreement_in_both("option_additive", additive_option());
+}
+
+TEST(ModelOracle, LayersWithoutResidualSumsAndFeedForwardAgreeWithTorch) {
+  expect_agreement_in_both("option_bare", bare_option());
 }
 
 /// `error_name`: relative L2 error that the same type costs Transformers.

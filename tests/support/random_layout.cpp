@@ -54,6 +54,9 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kOptimizer, "optimizer", 6, 5},
     {kClip, "clip", 3, 6},
     {kSeed, "seed", 1'000'000, 10},
+    {kPositions, "positions", 5, 6},
+    {kAttention, "attention", 4, 4},
+    {kParts, "parts", 4, 3},
 }};
 
 enum Families { kGpt, kTransformer, kBert, kRecurrent };
@@ -62,6 +65,9 @@ constexpr const char* kFamilyNames[] = {"gpt", "transformer", "bert", "recurrent
 bool has_encoder(const LayoutDraw& draw) {
   return draw[kFamily] == kTransformer || draw[kFamily] == kRecurrent;
 }
+
+enum Attentions { kPlainAttention, kUndivided, kAdditiveScore, kSharedProjection };
+enum Parts { kAllParts, kNoResiduals, kNoNorms, kNoFeedForward };
 
 constexpr int64_t kMostRanks = 16;
 constexpr int64_t kMostVirtualStages = 6;
@@ -83,6 +89,10 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (draw[kLayout] > 0) draw[kLayers] = 0;
   if (draw[kRecompute] == 0) draw[kRecomputeLayers] = 0;
   if (draw[kFamily] != kGpt) draw[kPacked] = 0;
+  if (draw[kFamily] == kRecurrent) draw[kPositions] = draw[kAttention] = draw[kParts] = 0;
+  if (draw[kLlama]) draw[kPositions] = 0;
+  const bool products_alone = draw[kLlama] || (draw[kPositions] >= 1 && draw[kPositions] <= 3);
+  if (products_alone && draw[kAttention] == kAdditiveScore) draw[kAttention] = 0;
   return draw;
 }
 
@@ -108,6 +118,28 @@ std::vector<int64_t> possible_groups(int64_t heads, int64_t tensor) {
   return groups;
 }
 
+void set_options(const LayoutDraw& draw, ModelConfig& model) {
+  using enum PositionEmbedding;
+  static constexpr std::array kTypes = {kRelative, kRelative, kRelativeXl, kAlibi};
+  if (draw[kPositions] > 0) model.position_embedding_type = kTypes[static_cast<size_t>(draw[kPositions] - 1)];
+  if (model.position_embedding_type == kRelative) {
+    model.relative_max_distance = 2;
+    model.relative_values = draw[kPositions] == 1;
+  }
+  model.scale_attention = draw[kAttention] != kUndivided;
+  if (draw[kAttention] == kAdditiveScore) model.attention_score = AttentionScore::kAdditive;
+  if (draw[kAttention] == kSharedProjection) {
+    model.share_query_key = true;
+    model.num_query_groups = model.num_attention_heads;
+  }
+  model.residual_connections = draw[kParts] != kNoResiduals;
+  model.feed_forward = draw[kParts] != kNoFeedForward;
+  if (draw[kParts] == kNoNorms) {
+    model.normalization = Normalization::kNone;
+    model.embedding_norm = false;
+  }
+}
+
 /// Heads, feed-forward and the rest of what only Transformers have.
 void set_attention(const LayoutDraw& draw, ModelConfig& model) {
   const int64_t tensor = draw[kTensor] + 1;
@@ -123,6 +155,7 @@ void set_attention(const LayoutDraw& draw, ModelConfig& model) {
     model.add_bias_linear = false;
   }
   model.attention_dropout = draw[kDropout] & 2 ? 0.1 : 0;
+  set_options(draw, model);
 }
 
 /// The knobs that only Transformers need draw what only recurrent models have.
@@ -389,6 +422,21 @@ constexpr Feature kFeatures[] = {
      [](auto& d, auto& made) { return made.rank.model.vocab_size % (d[kTensor] + 1) != 0; }},
     {"feed-forward width not divisible",
      [](auto& d, auto& made) { return made.rank.model.ffn_hidden_size % (d[kTensor] + 1) != 0; }},
+    {"relative positions x tensor",
+     [](auto& d, auto&) { return d[kPositions] >= 1 && d[kPositions] <= 2 && axis_tensor(d); }},
+    {"relative positions x pipeline",
+     [](auto& d, auto&) { return d[kPositions] >= 1 && d[kPositions] <= 2 && axis_pipeline(d); }},
+    {"relative_xl x tensor", [](auto& d, auto&) { return d[kPositions] == 3 && axis_tensor(d); }},
+    {"relative_xl x pipeline", [](auto& d, auto&) { return d[kPositions] == 3 && axis_pipeline(d); }},
+    {"alibi x tensor", [](auto& d, auto&) { return d[kPositions] == 4 && axis_tensor(d); }},
+    {"undivided scores", [](auto& d, auto&) { return d[kAttention] == kUndivided; }},
+    {"additive score x tensor",
+     [](auto& d, auto&) { return d[kAttention] == kAdditiveScore && axis_tensor(d); }},
+    {"shared query and key x tensor",
+     [](auto& d, auto&) { return d[kAttention] == kSharedProjection && axis_tensor(d); }},
+    {"no residual sums", [](auto& d, auto&) { return d[kParts] == kNoResiduals; }},
+    {"no norms", [](auto& d, auto&) { return d[kParts] == kNoNorms; }},
+    {"no feed-forward", [](auto& d, auto&) { return d[kParts] == kNoFeedForward; }},
     {"dropout", [](auto& d, auto&) { return d[kDropout] != 0; }},
     {"attention dropout x tensor", [](auto& d, auto&) { return (d[kDropout] & 2) && axis_tensor(d); }},
     {"accumulation", [](auto& d, auto&) { return d[kMicroBatches] > 0; }},

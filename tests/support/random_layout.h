@@ -42,9 +42,12 @@ enum class Knob {
   kPrecision,  ///< fp32, bf16, fp16
   kOptimizer,  ///< adamw, sgd, adam, adagrad, rmsprop, BERT's
   kClip,       ///< 1, off, 0.01
-  kSeed
+  kSeed,
+  kPositions,  ///< the family's own, relative, relative keys alone, relative_xl, alibi
+  kAttention,  ///< plain, undivided scores, additive score, one projection for queries and keys
+  kParts       ///< all, no residual sums, no norms, no feed-forward
 };
-inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kSeed) + 1;
+inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kParts) + 1;
 
 struct LayoutDraw {
   std::array<int64_t, kNumKnobs> values{};

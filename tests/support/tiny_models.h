@@ -35,6 +35,42 @@ inline ModelConfig tiny_llama() {
   return config;
 }
 
+/// A Llama for every option of attention and layers; of half as many layers.
+inline std::vector<ModelConfig> tiny_options() {
+  const auto with = [](auto change) {
+    ModelConfig config = tiny_llama();
+    config.num_layers = 1;
+    config.position_embedding_type = PositionEmbedding::kNone;
+    change(config);
+    config.resolve(0, 7);
+    return config;
+  };
+  using enum PositionEmbedding;
+  return {with([](ModelConfig& config) {
+            config.position_embedding_type = kRelative;
+            config.relative_max_distance = 2;
+          }),
+          with([](ModelConfig& config) { config.position_embedding_type = kRelativeXl; }),
+          with([](ModelConfig& config) {
+            config.position_embedding_type = kAlibi;
+            config.scale_attention = false;
+          }),
+          with([](ModelConfig& config) {
+            config.attention_score = AttentionScore::kAdditive;
+            config.normalization = Normalization::kNone;
+            config.residual_connections = false;
+          }),
+          with([](ModelConfig& config) {
+            config.position_embedding_type = kRope;
+            config.num_query_groups = config.num_attention_heads;
+            config.share_query_key = true;
+          }),
+          with([](ModelConfig& config) {
+            config.position_embedding_type = kLearnedAbsolute;
+            config.feed_forward = false;
+          })};
+}
+
 /// A plain model with its parameters, drawn from seed 1.
 struct TinyModel {
   TinyModel(Context& context, const ModelConfig& config, Precision precision) {

@@ -55,12 +55,6 @@ PackedSlices packed_slices(const ops::AttentionShape& shape, const Tensor& qkv) 
           qkv.slice(-1, query_cols + key_cols, key_cols)};
 }
 
-void rotate_packed(Context& context, const AttentionArguments& arguments, const Tensor& qkv, bool inverse) {
-  if (!arguments.rotary) return;
-  rotate_columns(context, arguments, qkv, arguments.shape.num_heads + arguments.shape.num_query_groups,
-                 inverse);
-}
-
 AttentionProjections::AttentionProjections(const AttentionInputs& inputs) : shared_(inputs.shared()) {
   for (const Variable& variable : inputs.variables()) tensors_.push_back(variable.value());
 }

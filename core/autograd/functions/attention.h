@@ -70,6 +70,5 @@ Variable attention(Context& context, const AttentionInputs& inputs, const Attent
 
 /// Of one packed projection [query | key | value].
 PackedSlices packed_slices(const ops::AttentionShape& shape, const Tensor& qkv);
-void rotate_packed(Context& context, const AttentionArguments& arguments, const Tensor& qkv, bool inverse);
 
 }  // namespace trireme

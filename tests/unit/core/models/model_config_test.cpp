@@ -65,6 +65,40 @@ TEST(ModelConfig, RefusesAnOddHeadWithRope) {
   EXPECT_THAT(message_of(config, 10, 8), HasSubstr("must be even, given 7"));
 }
 
+TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
+  const auto lines = [](auto change) {
+    ModelConfig config;
+    change(config);
+    return message_of(config, 10, 8);
+  };
+  EXPECT_THAT(lines([](ModelConfig& config) { config.relative_max_distance = 3; }),
+              HasSubstr("they are of position_embedding_type relative"));
+  EXPECT_THAT(lines([](ModelConfig& config) { config.relative_values = false; }),
+              HasSubstr("they are of position_embedding_type relative"));
+  for (const auto positions :
+       {PositionEmbedding::kRelative, PositionEmbedding::kRelativeXl, PositionEmbedding::kRope})
+    EXPECT_THAT(lines([&](ModelConfig& config) {
+                  config.position_embedding_type = positions;
+                  config.attention_score = AttentionScore::kAdditive;
+                }),
+                HasSubstr("model.attention_score: given additive, expected dot"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config.scale_attention = false;
+                config.attention_score = AttentionScore::kAdditive;
+              }),
+              HasSubstr("model.scale_attention: given false, expected true with attention_score additive"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config.num_query_groups = 4;
+                config.share_query_key = true;
+              }),
+              HasSubstr("model.share_query_key: given true, expected false with num_query_groups"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config.normalization = Normalization::kNone;
+                config.embedding_norm = true;
+              }),
+              HasSubstr("model.embedding_norm: given true, expected false with normalization none"));
+}
+
 TEST(ModelConfig, AsksForAVocabularyWhereThereIsNone) {
   EXPECT_THAT(message_of(ModelConfig(), 0, 8), HasSubstr("model.vocab_size is 0"));
 }

@@ -169,6 +169,10 @@ TEST(Recurrent, RefusesWhatMakesNoSenseAllAtOnce) {
   config.activation = FeedForwardActivation::kRelu;
   config.position_embedding_type = PositionEmbedding::kSinusoidal;
   config.norm_position = NormPosition::kPre;
+  config.attention_score = AttentionScore::kAdditive;
+  config.scale_attention = config.feed_forward = config.residual_connections = false;
+  config.share_query_key = true;
+  config.normalization = Normalization::kNone;
   config.attention_dropout = 0.1;
   config.scale_init_by_depth = true;
   config.attention_context = AttentionContext::kOutput;
@@ -177,7 +181,8 @@ TEST(Recurrent, RefusesWhatMakesNoSenseAllAtOnce) {
   for (const char* option :
        {"recurrent_cell none", "num_attention_heads", "num_query_groups", "kv_channels", "ffn_hidden_size",
         "activation", "position_embedding_type", "norm_position", "attention_dropout", "scale_init_by_depth",
-        "attention_context output", "bidirectional_encoder"})
+        "attention_context output", "bidirectional_encoder", "attention_score", "scale_attention",
+        "feed_forward", "residual_connections", "share_query_key", "normalization none"})
     EXPECT_THAT(message, HasSubstr(std::string("model.") + option + " makes no sense with family recurrent"));
 }
 

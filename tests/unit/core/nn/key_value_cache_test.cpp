@@ -21,7 +21,10 @@ Batch window_of(Context& context, const Batch& batch, int64_t begin, int64_t end
 }
 
 TEST(KeyValueCache, GivesTheLogitsOfThePassOverEverything) {
-  for (const ModelConfig& config : {tiny_gpt2(), tiny_llama()})
+  std::vector<ModelConfig> configs = tiny_options();
+  configs.push_back(tiny_gpt2());
+  configs.push_back(tiny_llama());
+  for (const ModelConfig& config : configs)
     for (const auto& [precision, bound] : {std::pair{Precision::kFp64, 1e-14}, {Precision::kFp32, 1e-6}}) {
       Context context;
       TinyModel tiny(context, config, precision);
