@@ -62,13 +62,11 @@ void print_now(const std::string& text) {
   std::fflush(stdout);
 }
 
-/// A trained model with its tokenizer, on this process's threads.
+/// A trained model on this process's threads.
 struct Generator {
   explicit Generator(const GenerateOptions& options)
       : step(step_of(options)),
-        config(parse_run_config(read_training_state(step).config_json, step + "/manifest.json")),
-        tokenizer_path(tokenizer_path_of(options, config.data)),
-        tokenizer(load_tokenizer(tokenizer_path)) {
+        config(parse_run_config(read_training_state(step).config_json, step + "/manifest.json")) {
     if (!family_named(config.model.family).generates)
       throw ConfigError(fmt::format("generate: a model of family {} makes no text", config.model.family));
     context.num_threads =
@@ -79,8 +77,6 @@ struct Generator {
 
   std::string step;
   RunConfig config;
-  std::string tokenizer_path;
-  std::unique_ptr<Tokenizer> tokenizer;
   Context context;
   std::unique_ptr<TrainedModel> trained;
 };
@@ -94,7 +90,8 @@ SamplingOptions sampling_of(const GenerateOptions& options) {
 void continue_prompt(Generator& generator, const GenerateOptions& options) {
   if (!options.input.empty())
     throw ConfigError("generate: --input is for an encoder-decoder, which translates lines; give --prompt");
-  const Tokenizer& tokenizer = *generator.tokenizer;
+  const std::unique_ptr<Tokenizer> loaded = load_tokenizer(tokenizer_path_of(options, generator.config.data));
+  const Tokenizer& tokenizer = *loaded;
   const GenerationOptions generation{.max_new_tokens = options.max_tokens,
                                      .context_length = generator.config.model.max_position_embeddings,
                                      .sampling = sampling_of(options),
@@ -114,9 +111,11 @@ void continue_prompt(Generator& generator, const GenerateOptions& options) {
 void translate_prompt(Generator& generator, const GenerateOptions& options) {
   std::vector<std::string> lines = {options.prompt};
   if (!options.input.empty()) lines = read_lines(options.input);
-  LineTranslator translator(generator.context, *generator.trained->model, *generator.tokenizer,
-                            generator.tokenizer_path, generator.config.model.max_position_embeddings,
-                            sampling_of(options));
+  DataConfig data = generator.config.data;
+  if (!options.tokenizer.empty()) data.tokenizer_path = options.tokenizer;
+  LineTranslator translator(generator.context, *generator.trained->model,
+                            load_tokenizers(data, Objective::kTranslation),
+                            generator.config.model.max_position_embeddings, sampling_of(options));
   for (const std::string& line : translator.translate(lines)) fmt::print("{}\n", line);
 }
 

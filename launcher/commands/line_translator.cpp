@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <numeric>
 #include <sstream>
 
@@ -13,17 +12,7 @@
 namespace trireme {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kLinesAtOnce = 64;
-
-/// PREFIX-tokenizer -> PREFIX-target-tokenizer, where that is.
-std::unique_ptr<Tokenizer> target_tokenizer(const std::string& source_path) {
-  constexpr std::string_view kEnd = "-tokenizer";
-  if (!source_path.ends_with(kEnd)) return nullptr;
-  const std::string path = source_path.substr(0, source_path.size() - kEnd.size()) + "-target-tokenizer";
-  return fs::exists(path) ? load_tokenizer(path) : nullptr;
-}
 
 int32_t required(std::optional<int32_t> id, const Tokenizer& tokenizer, const char* what) {
   if (!id)
@@ -44,11 +33,11 @@ std::vector<std::string> read_lines(const std::string& path) {
   return lines;
 }
 
-LineTranslator::LineTranslator(Context& context, Model& model, const Tokenizer& source,
-                               const std::string& source_path, int64_t max_tokens,
+LineTranslator::LineTranslator(Context& context, Model& model, RunTokenizers tokenizers, int64_t max_tokens,
                                const SamplingOptions& sampling)
-    : context_(context), model_(model), source_(source), target_(target_tokenizer(source_path)) {
-  options_.source_end = required(source_.special().end, source_, "end");
+    : context_(context), model_(model), tokenizers_(std::move(tokenizers)) {
+  if (!tokenizers_.tokens) throw ConfigError("generate: the run has no tokenizer; give one with --tokenizer");
+  options_.source_end = required(source().special().end, source(), "end");
   options_.begin = required(target().special().begin, target(), "beginning");
   options_.end = required(target().special().end, target(), "end");
   options_.max_tokens = max_tokens;
@@ -57,7 +46,7 @@ LineTranslator::LineTranslator(Context& context, Model& model, const Tokenizer& 
 
 std::vector<std::string> LineTranslator::translate(const std::vector<std::string>& lines) {
   std::vector<std::vector<int32_t>> sources;
-  for (const std::string& line : lines) sources.push_back(source_.encode(line, SpecialTokens::kIgnore));
+  for (const std::string& line : lines) sources.push_back(source().encode(line, SpecialTokens::kIgnore));
   // Lines of similar length together: padding costs.
   std::vector<size_t> order(lines.size());
   std::iota(order.begin(), order.end(), size_t{0});

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/generation/translate.h"
-#include "core/text/tokenizer.h"
+#include "launcher/config/run_tokenizers.h"
 
 namespace trireme {
 
@@ -15,20 +14,19 @@ std::vector<std::string> read_lines(const std::string& path);
 /// Translates lines with an encoder-decoder, many at once.
 class LineTranslator {
  public:
-  /// The tokenizer of the targets is the folder beside `source_path` that `trireme prepare` wrote for them,
-  /// or the source's. Throws ConfigError where one of them has no token for what a sentence begins or ends
-  /// with.
-  LineTranslator(Context& context, Model& model, const Tokenizer& source, const std::string& source_path,
-                 int64_t max_tokens, const SamplingOptions& sampling);
+  /// Throws ConfigError where there is no tokenizer, or one has no token for what a sentence begins or ends
+  /// with. Context and model must outlive it.
+  LineTranslator(Context& context, Model& model, RunTokenizers tokenizers, int64_t max_tokens,
+                 const SamplingOptions& sampling);
   std::vector<std::string> translate(const std::vector<std::string>& lines);
 
  private:
-  const Tokenizer& target() const { return target_ ? *target_ : source_; }
+  const Tokenizer& source() const { return tokenizers_.source ? *tokenizers_.source : *tokenizers_.tokens; }
+  const Tokenizer& target() const { return *tokenizers_.tokens; }
 
   Context& context_;
   Model& model_;
-  const Tokenizer& source_;
-  std::unique_ptr<Tokenizer> target_;  ///< null: the source's
+  RunTokenizers tokenizers_;
   TranslationOptions options_;
 };
 
