@@ -26,9 +26,6 @@ class PooledHead final : public nn::Module {
   Variable loss(Context& context, ForwardPass& pass, const Variable& x) {
     return loss_->loss(context, pass, pooled(context, pass, x));
   }
-  Tensor logits(Context& context, const ForwardPass& pass, const Variable& x) {
-    return loss_->logits(context, pooled(context, pass, x).value());
-  }
 
  private:
   Variable pooled(Context& context, const ForwardPass& pass, const Variable& x) {

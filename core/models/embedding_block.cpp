@@ -74,4 +74,19 @@ std::vector<Variable> EmbeddingBlock::forward(Context& context, ForwardPass& pas
   return outputs;
 }
 
+std::unique_ptr<EmbeddingBlock> make_source_embedding(const ModelConfig& config, nn::LayerBuilder& builder) {
+  const EmbeddingPlace place{.name = config.share_source_embedding ? "embedding." : "encoder.embedding.",
+                             .sequence = Sequence::kSource,
+                             .vocab_size = config.source_vocab_size};
+  return std::make_unique<EmbeddingBlock>(config, place, builder);
+}
+
+std::unique_ptr<EmbeddingBlock> make_target_embedding(const ModelConfig& config, EmbeddingBlock& source,
+                                                      nn::LayerBuilder& builder) {
+  const EmbeddingPlace place{.name = "decoder.embedding.",
+                             .vocab_size = config.vocab_size,
+                             .shared = config.share_source_embedding ? &source.word() : nullptr};
+  return std::make_unique<EmbeddingBlock>(config, place, builder);
+}
+
 }  // namespace trireme

@@ -37,4 +37,10 @@ class EmbeddingBlock final : public Block {
   std::unique_ptr<nn::Dropout> dropout_;
 };
 
+/// The two embeddings of an encoder-decoder: `encoder.embedding` and `decoder.embedding`, or with
+/// share_source_embedding one `embedding` that both read.
+std::unique_ptr<EmbeddingBlock> make_source_embedding(const ModelConfig& config, nn::LayerBuilder& builder);
+std::unique_ptr<EmbeddingBlock> make_target_embedding(const ModelConfig& config, EmbeddingBlock& source,
+                                                      nn::LayerBuilder& builder);
+
 }  // namespace trireme

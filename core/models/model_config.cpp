@@ -226,6 +226,9 @@ void check_switches(const ModelConfig& config, std::vector<std::string>& errors)
   refuse(config.share_query_key && config.num_query_groups != config.num_attention_heads,
          "model.share_query_key: given true, expected false with num_query_groups other than "
          "num_attention_heads: a key head would have several queries");
+  refuse(
+      config.num_classes > 0 && config.label_smoothing > 0,
+      "model.label_smoothing: given a value, expected 0 with num_classes: it is of losses over a vocabulary");
   refuse(config.normalization == Normalization::kNone && config.embedding_norm,
          "model.embedding_norm: given true, expected false with normalization none");
 }

@@ -364,22 +364,11 @@ class Recurrent final : public BlockModel {
  public:
   Recurrent(const ModelConfig& config, nn::LayerBuilder& builder)
       : BlockModel(config, builder), states_(config) {
-    const bool shared = config.share_source_embedding;
-    EmbeddingBlock& source = add(
-        std::make_unique<EmbeddingBlock>(config,
-                                         EmbeddingPlace{.name = shared ? "embedding." : "encoder.embedding.",
-                                                        .sequence = Sequence::kSource,
-                                                        .vocab_size = config.source_vocab_size},
-                                         builder));
+    EmbeddingBlock& source = add(make_source_embedding(config, builder));
     for (int64_t i = 0; i < config.encoder_num_layers; ++i)
       add(std::make_unique<EncoderLayer>(config, i, builder));
     decoder_begin_ = blocks().size();
-    EmbeddingBlock& target =
-        add(std::make_unique<EmbeddingBlock>(config,
-                                             EmbeddingPlace{.name = "decoder.embedding.",
-                                                            .vocab_size = config.vocab_size,
-                                                            .shared = shared ? &source.word() : nullptr},
-                                             builder));
+    EmbeddingBlock& target = add(make_target_embedding(config, source, builder));
     for (int64_t i = 0; i < config.num_layers; ++i) add(std::make_unique<DecoderLayer>(config, i, builder));
     if (attends(config, AttentionContext::kOutput)) add(std::make_unique<OutputAttention>(config, builder));
     add(std::make_unique<LanguageHead>(config, "decoder.final_norm",

@@ -34,13 +34,7 @@ class EncoderEnd final : public Block {
 class Transformer final : public BlockModel {
  public:
   Transformer(const ModelConfig& config, nn::LayerBuilder& builder) : BlockModel(config, builder) {
-    const bool shared = config.share_source_embedding;
-    EmbeddingBlock& source = add(
-        std::make_unique<EmbeddingBlock>(config,
-                                         EmbeddingPlace{.name = shared ? "embedding." : "encoder.embedding.",
-                                                        .sequence = Sequence::kSource,
-                                                        .vocab_size = config.source_vocab_size},
-                                         builder));
+    EmbeddingBlock& source = add(make_source_embedding(config, builder));
     const int64_t depth = config.encoder_num_layers;
     for (int64_t i = 0; i < depth; ++i)
       add(std::make_unique<TransformerLayer>(
@@ -50,12 +44,7 @@ class Transformer final : public BlockModel {
     if (config.norm_position == NormPosition::kPre && config.normalization != Normalization::kNone)
       add(std::make_unique<EncoderEnd>(config, builder));
     decoder_begin_ = blocks().size();
-    EmbeddingBlock& target =
-        add(std::make_unique<EmbeddingBlock>(config,
-                                             EmbeddingPlace{.name = "decoder.embedding.",
-                                                            .vocab_size = config.vocab_size,
-                                                            .shared = shared ? &source.word() : nullptr},
-                                             builder));
+    EmbeddingBlock& target = add(make_target_embedding(config, source, builder));
     for (int64_t i = 0; i < config.num_layers; ++i)
       add(std::make_unique<TransformerLayer>(config,
                                              LayerPlace{.name = fmt::format("decoder.layers.{}.", i),

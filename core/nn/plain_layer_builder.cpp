@@ -228,11 +228,6 @@ class PlainSampleLoss final : public SampleLoss {
     pass.losses[LossTerm::kSamples] = {loss.sum, loss.count, loss.right};
     return std::move(loss.scaled);
   }
-  Tensor logits(Context& context, const Tensor& rows) override {
-    Tensor logits = context.activation({rows.rows(), weight_.shape[0]}, rows.dtype());
-    ops::gemm(context, rows, weight_.value, logits, {.transpose_b = true, .bias = &bias_.value});
-    return logits;
-  }
 
  private:
   Parameter weight_, bias_;

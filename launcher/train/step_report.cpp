@@ -28,7 +28,7 @@ std::string to_json(const StepReport& report) {
                      {"step_seconds", report.step_seconds},
                      {"mfu", or_null(report.mfu)},
                      {"mfu_causal", or_null(report.mfu_causal)},
-                     {"tflops", report.tflops},
+                     {"tflops", or_null(report.tflops)},
                      {"memory", report.memory},
                      {"memory_by_category", memory},
                      {"communication", report.communication},

@@ -25,7 +25,7 @@ struct StepReport {
   double step_seconds = 0;
   std::optional<double> mfu;         ///< fraction of the peak; attention counted in full
   std::optional<double> mfu_causal;  ///< attention counted in half, as a causal mask needs it
-  double tflops = 0;                 ///< TFLOP/s of all ranks, attention counted in full
+  std::optional<double> tflops;      ///< TFLOP/s of all ranks, attention counted in full
   int64_t memory = 0;                ///< peak bytes of rank 0
   std::array<int64_t, kNumMemoryCategories> memory_by_category{};  ///< at that peak
   std::map<std::string, int64_t> communication;  ///< bytes that rank 0 gave in this step, by group of ranks

@@ -36,12 +36,12 @@ void Telemetry::step(const StepReport& report) {
         {"train/lr", report.lr},
         {"train/grad_norm", report.grad_norm},
         {"speed/tokens_per_second", report.tokens_per_second},
-        {"speed/tflops", report.tflops},
         {"speed/step_seconds", report.step_seconds},
         {"memory/peak_bytes", static_cast<double>(report.memory)}};
     if (report.loss_scale != 1) scalars.emplace_back("train/loss_scale", report.loss_scale);
     if (report.skipped_steps > 0)
       scalars.emplace_back("train/skipped_steps", static_cast<double>(report.skipped_steps));
+    if (report.tflops) scalars.emplace_back("speed/tflops", *report.tflops);
     if (report.mfu) scalars.emplace_back("speed/mfu", *report.mfu);
     for (const auto& [phase, seconds] : report.phases) scalars.emplace_back("phase/" + phase, seconds);
     tensorboard_->write(report.step, scalars);

@@ -105,11 +105,13 @@ StepReport Trainer::report_of(const StepResult& result, double lr, double second
   report.tokens_per_second = static_cast<double>(result.num_tokens) / seconds;
   report.step_seconds = seconds;
 
-  const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
-  report.tflops = report.tokens_per_second * flops.full * 1e-12;
-  if (total_peak_tflops_ > 0) {
-    report.mfu = report.tflops / total_peak_tflops_;
-    report.mfu_causal = *report.mfu * flops.causal / flops.full;
+  if (counts_operations()) {
+    const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
+    report.tflops = report.tokens_per_second * flops.full * 1e-12;
+    if (total_peak_tflops_ > 0) {
+      report.mfu = *report.tflops / total_peak_tflops_;
+      report.mfu_causal = *report.mfu * flops.causal / flops.full;
+    }
   }
 
   report.loss_scale = result.loss_scale;

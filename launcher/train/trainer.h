@@ -45,6 +45,9 @@ class Trainer {
   void initialize(const TrainingState& fresh);
   void start_data();
   void start_outputs();
+  /// Whether operations per token are known: of windows of text every token meets every parameter. Of other
+  /// samples some are padding, or meet an encoder, a decoder, a head only.
+  bool counts_operations() const { return plan_.needs.objective == Objective::kCausal; }
   void measure_peak();
   void print_start();
 

@@ -139,9 +139,9 @@ void Trainer::start_outputs() {
 void Trainer::measure_peak() {
   Tensor peak = context_.zeros({1}, DType::kFloat64, MemoryCategory::kWorkspace);
   double& tflops = *peak.data<double>();
-  tflops = config_.training.peak_tflops;
+  tflops = counts_operations() ? config_.training.peak_tflops : 0;
   // fp64 goes through the reference kernels: there is no peak to speak of.
-  if (tflops == 0 && config_.precision.dtype != Precision::kFp64) {
+  if (counts_operations() && tflops == 0 && config_.precision.dtype != Precision::kFp64) {
     world_.barrier();  // ranks of a host share its power, as in a step
     tflops = measure_peak_tflops(context_, config_.precision.compute());
   }
@@ -152,13 +152,17 @@ void Trainer::measure_peak() {
 }
 
 void Trainer::print_start() {
-  const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
   say(fmt::format("ranks: {} on {} {}, {} {} each, {}", world_.size(), placement_.num_hosts,
                   placement_.num_hosts == 1 ? "host" : "hosts", context_.num_threads,
                   context_.num_threads == 1 ? "thread" : "threads", instruction_set_));
-  say(fmt::format("model: {} parameters, {:.1f} MFLOP a token (6 N + 12 L d T; causal {:.1f})",
-                  count_text(static_cast<double>(rank_->model().num_parameters())), flops.full * 1e-6,
-                  flops.causal * 1e-6));
+  const std::string size = count_text(static_cast<double>(rank_->model().num_parameters()));
+  if (counts_operations()) {
+    const FlopCount flops = flops_per_token(rank_->model(), config_.model, config_.data.seq_length);
+    say(fmt::format("model: {} parameters, {:.1f} MFLOP a token (6 N + 12 L d T; causal {:.1f})", size,
+                    flops.full * 1e-6, flops.causal * 1e-6));
+  } else {
+    say(fmt::format("model: {}, {} parameters", config_.model.family, size));
+  }
   say(fmt::format(
       "memory of a rank, predicted: {} (weights {}, gradients {}, optimizer {}, activations about {}, copy "
       "for "

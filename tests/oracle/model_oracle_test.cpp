@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <tuple>
 
 #include "core/io/safetensors.h"
 #include "core/ops/elementwise.h"
@@ -338,85 +339,45 @@ void expect_agreement(const std::string& name, const ModelConfig& config, Precis
               logits.error / logits.largest, gradients, after_1, after_10);
 }
 
-TEST(ModelOracle, Gpt2InFp64AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("gpt2", gpt2(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+struct Case {
+  std::string name;  ///< of the fixture
+  ModelConfig config;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all = {{"gpt2", gpt2()},
+                           {"llama", llama()},
+                           {"marian", marian()},
+                           {"bert", bert()},
+                           {"torch_transformer", torch_transformer()}};
+  for (const auto& [name, config] : recurrent_models()) all.push_back({name, config});
+  for (auto& [name, config] :
+       std::vector<Case>{{"option_relative", relative_option()},
+                         {"option_shared", shared_option()},
+                         {"option_relative_xl", option(PositionEmbedding::kRelativeXl)},
+                         {"option_alibi", alibi_option()},
+                         {"option_additive", additive_option()},
+                         {"option_bare", bare_option()}}) {
+    config.resolve(0, 7);
+    all.push_back({name, config});
+  }
+  return all;
 }
 
-TEST(ModelOracle, LlamaInFp64AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("llama", llama(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
+class EveryModelOracle : public ::testing::TestWithParam<std::tuple<Case, Precision>> {};
+
+TEST_P(EveryModelOracle, AgreesInLogitsLossGradientsAndTrainedWeights) {
+  const auto& [model, precision] = GetParam();
+  const Bounds bounds = precision == Precision::kFp64 ? Bounds{1e-12, 1e-9, 1e-9} : Bounds{1e-5, 1e-4, 1e-4};
+  expect_agreement(model.name, model.config, precision, bounds);
 }
 
-TEST(ModelOracle, Gpt2InFp32AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("gpt2", gpt2(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-TEST(ModelOracle, LlamaInFp32AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("llama", llama(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-TEST(ModelOracle, MarianInFp64AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("marian", marian(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
-}
-
-TEST(ModelOracle, MarianInFp32AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("marian", marian(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-TEST(ModelOracle, BertInFp64AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("bert", bert(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
-}
-
-TEST(ModelOracle, BertInFp32AgreesWithHuggingFaceAndTorch) {
-  expect_agreement("bert", bert(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-TEST(ModelOracle, PreNormTransformerInFp64AgreesWithTorch) {
-  expect_agreement("torch_transformer", torch_transformer(), Precision::kFp64, {1e-12, 1e-9, 1e-9});
-}
-
-TEST(ModelOracle, PreNormTransformerInFp32AgreesWithTorch) {
-  expect_agreement("torch_transformer", torch_transformer(), Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-TEST(ModelOracle, RecurrentModelsInFp64AgreeWithTorch) {
-  for (const auto& [name, config] : recurrent_models())
-    expect_agreement(name, config, Precision::kFp64, {1e-12, 1e-9, 1e-9});
-}
-
-TEST(ModelOracle, RecurrentModelsInFp32AgreeWithTorch) {
-  for (const auto& [name, config] : recurrent_models())
-    expect_agreement(name, config, Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-void expect_agreement_in_both(const std::string& name, ModelConfig config) {
-  config.resolve(0, 7);
-  expect_agreement(name, config, Precision::kFp64, {1e-12, 1e-9, 1e-9});
-  expect_agreement(name, config, Precision::kFp32, {1e-5, 1e-4, 1e-4});
-}
-
-TEST(ModelOracle, ClippedRelativePositionsOfKeysAndValuesAgreeWithShawsLoop) {
-  expect_agreement_in_both("option_relative", relative_option());
-}
-
-TEST(ModelOracle, RelativeKeysWithOneProjectionForQueriesAndKeysAgreeWithTheLoop) {
-  expect_agreement_in_both("option_shared", shared_option());
-}
-
-TEST(ModelOracle, TransformerXlsScoresAgreeWithTheLoop) {
-  expect_agreement_in_both("option_relative_xl", option(PositionEmbedding::kRelativeXl));
-}
-
-TEST(ModelOracle, AlibiWithUndividedScoresAgreesWithTheLoop) {
-  expect_agreement_in_both("option_alibi", alibi_option());
-}
-
-TEST(ModelOracle, AdditiveScoresWithoutNormsAgreeWithTheLoop) {
-  expect_agreement_in_both("option_additive", additive_option());
-}
-
-TEST(ModelOracle, LayersWithoutResidualSumsAndFeedForwardAgreeWithTorch) {
-  expect_agreement_in_both("option_bare", bare_option());
-}
+INSTANTIATE_TEST_SUITE_P(Models, EveryModelOracle,
+                         ::testing::Combine(::testing::ValuesIn(cases()),
+                                            ::testing::Values(Precision::kFp64, Precision::kFp32)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param).name + "_" + name_of(std::get<1>(info.param));
+                         });
 
 /// `error_name`: relative L2 error that the same type costs Transformers.
 void expect_logits_as_exact_as_theirs(Precision precision, const std::string& error_name) {

@@ -196,7 +196,8 @@ ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
     model.next_sentence_head = false;
     model.num_classes = 3;
   }
-  if (draw[kFamily] != kGpt) model.label_smoothing = draw[kVocabulary] % 3 == 0 ? 0.1 : 0.0;
+  if (draw[kFamily] != kGpt && model.num_classes == 0)
+    model.label_smoothing = draw[kVocabulary] % 3 == 0 ? 0.1 : 0.0;
   if (draw[kFamily] == kRecurrent)
     set_recurrent(draw, model);
   else

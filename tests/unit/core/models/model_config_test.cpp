@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/models/registry.h"
 
 namespace trireme {
 namespace {
@@ -101,6 +102,13 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
 
 TEST(ModelConfig, AsksForAVocabularyWhereThereIsNone) {
   EXPECT_THAT(message_of(ModelConfig(), 0, 8), HasSubstr("model.vocab_size is 0"));
+}
+
+TEST(ModelConfig, RefusesLabelSmoothingOfAClassifier) {
+  ModelConfig config = family_named("bert").defaults();
+  config.num_classes = 2;
+  config.label_smoothing = 0.1;
+  EXPECT_THAT(message_of(config, 11, 8), HasSubstr("model.label_smoothing: given a value, expected 0"));
 }
 
 }  // namespace
