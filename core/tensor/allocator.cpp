@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <vector>
+#include <deque>
+#include <iterator>
+#include <list>
+#include <map>
 
 #include "core/base/error.h"
 
@@ -41,46 +45,107 @@ void MemoryLedger::reset_peak() {
   at_peak = current;
 }
 
+namespace {
+
+/// Memory of the system, at least as large as what uses it.
+struct Block {
+  std::byte* data = nullptr;
+  int64_t bytes = 0;
+};
+
+/// Blocks that nothing uses, by size and by age.
+class FreeBlocks {
+ public:
+  ~FreeBlocks() { release(0); }
+
+  int64_t bytes() const { return bytes_; }
+  void add(Block block) {
+    by_age_.push_back(block);
+    by_size_[block.bytes].push_back(std::prev(by_age_.end()));
+    bytes_ += block.bytes;
+  }
+  /// The smallest that `bytes` fit into, the newest of its size; nothing where half as much would be wasted.
+  Block take(int64_t bytes) {
+    const auto found = by_size_.lower_bound(bytes);
+    if (found == by_size_.end() || found->first > bytes + bytes / 2) return {};
+    const auto block = found->second.back();
+    found->second.pop_back();
+    return remove(found, block);
+  }
+  /// Gives the oldest back to the system until `bytes` are left.
+  void release(int64_t bytes) {
+    while (bytes_ > bytes) {
+      const auto found = by_size_.find(by_age_.front().bytes);
+      found->second.pop_front();
+      std::free(remove(found, by_age_.begin()).data);
+    }
+  }
+
+ private:
+  using Aged = std::list<Block>;
+  using Sized = std::map<int64_t, std::deque<Aged::iterator>>;
+
+  Block remove(Sized::iterator size, Aged::iterator block) {
+    const Block removed = *block;
+    if (size->second.empty()) by_size_.erase(size);
+    by_age_.erase(block);
+    bytes_ -= removed.bytes;
+    return removed;
+  }
+
+  Aged by_age_;  ///< the oldest first
+  Sized by_size_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+/// All that is held, in use and cached, stays below 1.25 times the most that was in use.
 struct Allocator::Pool {
   mutable std::mutex mutex;
   MemoryLedger ledger;
-  std::map<int64_t, std::vector<std::byte*>> free_blocks;
+  FreeBlocks free_blocks;
+  int64_t used = 0;  ///< bytes of the blocks in use
+  int64_t most_used = 0;
 
-  ~Pool() { release(); }
-
-  void release() {
-    for (auto& [bytes, blocks] : free_blocks)
-      for (std::byte* block : blocks) std::free(block);
-    free_blocks.clear();
-  }
-
-  std::byte* take(int64_t bytes, MemoryCategory category) {
+  Block take(int64_t bytes, MemoryCategory category) {
     const std::lock_guard lock(mutex);
-    std::byte* block = nullptr;
-    if (const auto found = free_blocks.find(bytes); found != free_blocks.end() && !found->second.empty()) {
-      block = found->second.back();
-      found->second.pop_back();
-    } else {
-      block = static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<size_t>(bytes)));
-      if (block == nullptr) {  // what is cached in other sizes may be enough
-        release();
-        block = static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<size_t>(bytes)));
-      }
-      if (block == nullptr)
-        throw DeviceError(
-            fmt::format("out of memory: {} bytes for {} asked, {} bytes in use by this rank; use a smaller "
-                        "micro_batch_size or "
-                        "seq_length, or recompute_granularity: full",
-                        bytes, name_of(category), ledger.total));
-    }
+    Block block = free_blocks.take(bytes);
+    if (block.data == nullptr) block = from_system(bytes);
+    if (block.data == nullptr)
+      throw DeviceError(
+          fmt::format("out of memory: {} bytes for {} asked, {} bytes in use by this rank; use a smaller "
+                      "micro_batch_size or "
+                      "seq_length, or recompute_granularity: full",
+                      bytes, name_of(category), ledger.total));
+    used += block.bytes;
+    most_used = std::max(most_used, used);
     ledger.add(category, bytes);
     return block;
   }
 
-  void give_back(std::byte* block, int64_t bytes, MemoryCategory category) {
+  void give_back(const Block& block, int64_t bytes, MemoryCategory category) {
     const std::lock_guard lock(mutex);
-    free_blocks[bytes].push_back(block);
+    free_blocks.add(block);
+    used -= block.bytes;
     ledger.add(category, -bytes);
+  }
+
+ private:
+  /// Where shapes change from step to step, blocks of sizes that are not asked for any more would pile up.
+  Block from_system(int64_t bytes) {
+    const int64_t most = std::max(most_used, used + bytes);
+    free_blocks.release(std::max<int64_t>(0, most + most / 4 - used - bytes));
+    const auto allocate = [&] {
+      return Block{static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<size_t>(bytes))),
+                   bytes};
+    };
+    Block block = allocate();
+    if (block.data == nullptr) {  // what is cached in other sizes may be enough
+      free_blocks.release(0);
+      block = allocate();
+    }
+    return block;
   }
 };
 
@@ -88,12 +153,14 @@ namespace {
 
 class PooledStorage final : public Storage {
  public:
-  PooledStorage(std::shared_ptr<Allocator::Pool> pool, std::byte* data, int64_t size, MemoryCategory category)
-      : Storage(data, size), pool_(std::move(pool)), category_(category) {}
-  ~PooledStorage() override { pool_->give_back(data_, size_, category_); }
+  PooledStorage(std::shared_ptr<Allocator::Pool> pool, const Block& block, int64_t size,
+                MemoryCategory category)
+      : Storage(block.data, size), pool_(std::move(pool)), block_(block), category_(category) {}
+  ~PooledStorage() override { pool_->give_back(block_, size_, category_); }
 
  private:
   std::shared_ptr<Allocator::Pool> pool_;
+  Block block_;
   MemoryCategory category_;
 };
 
@@ -143,7 +210,7 @@ void Allocator::reset_peak() {
 
 void Allocator::release_cached() {
   const std::lock_guard lock(pool_->mutex);
-  pool_->release();
+  pool_->free_blocks.release(0);
 }
 
 }  // namespace trireme

@@ -1,6 +1,9 @@
 #include "core/tensor/allocator.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <random>
 
 #include "tests/support/values.h"
 
@@ -9,6 +12,12 @@ namespace {
 
 int64_t in_use(const MemoryLedger& ledger, MemoryCategory category) {
   return ledger.current[static_cast<size_t>(category)];
+}
+
+/// All that malloc has given out.
+int64_t bytes_of_the_system() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
 }
 
 TEST(Allocator, GivesAlignedBlocksAndReusesThem) {
@@ -79,6 +88,37 @@ TEST(Allocator, ReleasesWhatItKept) {
   allocator.release_cached();
   EXPECT_EQ(allocator.ledger().total, 0);
   EXPECT_NE(allocator.allocate(1 << 20, MemoryCategory::kWorkspace)->data(), nullptr);
+}
+
+TEST(Allocator, HoldsLittleMoreThanTheMostInUseWhateverTheSizes) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  const int64_t before = bytes_of_the_system();
+  Allocator allocator;
+  for (int step = 0; step < 200; ++step) {
+    const auto length = static_cast<int64_t>(random() % 100 + 1);
+    std::vector<std::shared_ptr<Storage>> blocks;
+    for (int64_t i = 0; i < 20; ++i)
+      blocks.push_back(allocator.allocate(length * (i % 5 + 1) * 1000, MemoryCategory::kActivations));
+    ASSERT_LE(bytes_of_the_system() - before, 2 * allocator.ledger().peak);
+  }
+}
+
+TEST(Allocator, AsksTheSystemForNothingWhereStepsAreAlike) {
+  Allocator allocator;
+  std::vector<std::vector<const std::byte*>> steps;
+  for (int step = 0; step < 3; ++step) {
+    std::vector<std::shared_ptr<Storage>> blocks;
+    std::vector<const std::byte*> addresses;
+    for (const int64_t bytes : {5000, 3000, 9000, 70000, 5000, 100, 40000}) {
+      blocks.push_back(allocator.allocate(bytes, MemoryCategory::kActivations));
+      addresses.push_back(blocks.back()->data());
+    }
+    std::sort(addresses.begin(), addresses.end());
+    steps.push_back(addresses);
+  }
+  EXPECT_EQ(steps[1], steps[2]);
 }
 
 TEST(Allocator, SaysWhatItWasAskedForWhenMemoryIsOut) {
