@@ -51,7 +51,7 @@ class PretrainingHead final : public Head {
       : activation_(head_activation(config.activation)),
         transform_(builder.linear(
             {"head.transform", config.hidden_size, config.hidden_size, matrix_init(config), true})),
-        norm_(optional_norm(config, "head.norm", builder)),
+        norm_(optional_norm(config, "head.norm", Sequence::kTokens, builder)),
         loss_(builder.vocabulary_loss({.name = "head",
                                        .vocab_size = config.vocab_size,
                                        .features = config.hidden_size,
@@ -69,20 +69,23 @@ class PretrainingHead final : public Head {
     if (next_sentence_) next_sentence_->collect(parameters);
   }
   void collect_shared(std::vector<Parameter*>& parameters) override { loss_->collect_shared(parameters); }
+  void collect_buffers(std::vector<Buffer*>& buffers) override {
+    if (norm_) norm_->collect_buffers(buffers);
+  }
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override {
-    Variable loss = loss_->loss(context, pass, transformed(context, inputs[0]));
+    Variable loss = loss_->loss(context, pass, transformed(context, pass, inputs[0]));
     if (next_sentence_) loss = add(context, loss, next_sentence_->loss(context, pass, inputs[0]));
     return {loss};
   }
   double products_per_token(int64_t) const override { return matrix_size_; }
-  Tensor logits(Context& context, const Tensor& x) override {
-    return loss_->logits(context, transformed(context, Variable(x)).value());
+  Tensor logits(Context& context, ForwardPass& pass, const Tensor& x) override {
+    return loss_->logits(context, transformed(context, pass, Variable(x)).value());
   }
 
  private:
-  Variable transformed(Context& context, const Variable& x) {
-    return normalized(context, norm_.get(),
+  Variable transformed(Context& context, ForwardPass& pass, const Variable& x) {
+    return normalized(context, pass, norm_.get(),
                       feed_forward_activation(context, activation_, transform_->forward(context, x)));
   }
 
@@ -105,7 +108,7 @@ class ClassificationHead final : public Head {
     return {head_.loss(context, pass, inputs[0])};
   }
   double products_per_token(int64_t) const override { return 0; }
-  Tensor logits(Context&, const Tensor&) override {
+  Tensor logits(Context&, ForwardPass&, const Tensor&) override {
     throw ConfigError("a classifier gives no logits of tokens: model.num_classes is not 0");
   }
 

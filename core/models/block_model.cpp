@@ -1,5 +1,6 @@
 #include "core/models/block_model.h"
 
+#include "core/nn/evaluation_guard.h"
 #include "core/ops/elementwise.h"
 
 namespace trireme {
@@ -50,17 +51,23 @@ std::vector<Variable> BlockModel::encode(Context& context, ForwardPass& pass) {
 }
 
 Tensor BlockModel::logits(Context& context, ForwardPass& pass, bool last_position_only) {
-  const GradModeGuard no_grad(context, false);
+  const EvaluationGuard evaluation(context);
   Tensor x = run(context, pass, decoder_begin_, blocks_.size() - 1, encode(context, pass))[0].value();
   if (pass.cache != nullptr) pass.cache->advance(pass.batch.length());
   if (last_position_only) x = last_rows(context, x, pass.batch.length());
-  return head().logits(context, x);
+  return head().logits(context, pass, x);
 }
 
 std::vector<Parameter*> BlockModel::parameters() {
   std::vector<Parameter*> parameters;
   for (const auto& block : blocks_) block->collect(parameters);
   return parameters;
+}
+
+std::vector<Buffer*> BlockModel::buffers() {
+  std::vector<Buffer*> buffers;
+  for (const auto& block : blocks_) block->collect_buffers(buffers);
+  return buffers;
 }
 
 std::unique_ptr<KeyValueCache> BlockModel::make_cache(Context&, int64_t num_samples, int64_t capacity) {

@@ -13,6 +13,7 @@ class BlockModel : public Model {
   Variable loss(Context& context, ForwardPass& pass) override;
   Tensor logits(Context& context, ForwardPass& pass, bool last_position_only) override;
   std::vector<Parameter*> parameters() override;
+  std::vector<Buffer*> buffers() override;
   std::unique_ptr<KeyValueCache> make_cache(Context& context, int64_t num_samples, int64_t capacity) override;
   int64_t num_parameters() const override;
   int64_t num_flop_parameters() const override;

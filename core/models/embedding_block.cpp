@@ -47,7 +47,7 @@ EmbeddingBlock::EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& 
   if (config.num_token_types > 0)
     segment_ = builder.position_embedding(
         {place.name + "segment", config.num_token_types, config.hidden_size, embedding_init(config)});
-  if (config.embedding_norm) norm_ = builder.norm(norm_spec(config, place.name + "norm"));
+  if (config.embedding_norm) norm_ = optional_norm(config, place.name + "norm", place.sequence, builder);
 }
 
 void EmbeddingBlock::collect(std::vector<Parameter*>& parameters) {
@@ -61,6 +61,10 @@ void EmbeddingBlock::collect_shared(std::vector<Parameter*>& parameters) {
   word_->collect_shared(parameters);
 }
 
+void EmbeddingBlock::collect_buffers(std::vector<Buffer*>& buffers) {
+  if (norm_) norm_->collect_buffers(buffers);
+}
+
 std::vector<Variable> EmbeddingBlock::forward(Context& context, ForwardPass& pass,
                                               const std::vector<Variable>& inputs) {
   const Batch& batch = pass.batch;
@@ -68,7 +72,7 @@ std::vector<Variable> EmbeddingBlock::forward(Context& context, ForwardPass& pas
   if (scale_ != 1.0) x = scale(context, x, scale_);
   if (position_) x = position_->forward(context, x, batch.positions_of(sequence_));
   if (segment_) x = segment_->forward(context, x, segments(context, batch));
-  if (norm_) x = norm_->forward(context, x);
+  if (norm_) x = norm_->forward(context, pass, x);
   std::vector<Variable> outputs = {dropout_->forward(context, pass, x)};
   outputs.insert(outputs.end(), inputs.begin(), inputs.end());
   return outputs;

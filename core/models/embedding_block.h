@@ -22,6 +22,7 @@ class EmbeddingBlock final : public Block {
   EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& place, nn::LayerBuilder& builder);
   void collect(std::vector<Parameter*>& parameters) override;
   void collect_shared(std::vector<Parameter*>& parameters) override;
+  void collect_buffers(std::vector<Buffer*>& buffers) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
   double products_per_token(int64_t) const override { return 0; }

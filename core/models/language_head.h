@@ -16,10 +16,11 @@ class LanguageHead final : public Head {
                nn::LayerBuilder& builder);
   void collect(std::vector<Parameter*>& parameters) override;
   void collect_shared(std::vector<Parameter*>& parameters) override;
+  void collect_buffers(std::vector<Buffer*>& buffers) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
   double products_per_token(int64_t) const override { return matrix_size_; }
-  Tensor logits(Context& context, const Tensor& x) override;
+  Tensor logits(Context& context, ForwardPass& pass, const Tensor& x) override;
 
  private:
   std::unique_ptr<nn::Norm> norm_;  ///< null with norm_position post, and without norms

@@ -252,14 +252,20 @@ nn::NormSpec norm_spec(const ModelConfig& config, const std::string& name) {
           .bias = layer_norm && config.add_norm_bias};
 }
 
-std::unique_ptr<nn::Norm> optional_norm(const ModelConfig& config, const std::string& name,
+std::unique_ptr<nn::Norm> optional_norm(const ModelConfig& config, const std::string& name, Sequence sequence,
                                         nn::LayerBuilder& builder) {
   if (config.normalization == Normalization::kNone) return nullptr;
-  return builder.norm(norm_spec(config, name));
+  if (config.normalization != Normalization::kBatchNorm) return builder.norm(norm_spec(config, name));
+  return builder.batch_norm({.name = name,
+                             .features = config.hidden_size,
+                             .eps = config.norm_epsilon,
+                             .momentum = config.batch_norm_momentum,
+                             .sequence = sequence,
+                             .count_padding = config.batch_norm_padding});
 }
 
-Variable normalized(Context& context, nn::Norm* norm, const Variable& x) {
-  return norm == nullptr ? x : norm->forward(context, x);
+Variable normalized(Context& context, ForwardPass& pass, nn::Norm* norm, const Variable& x) {
+  return norm == nullptr ? x : norm->forward(context, pass, x);
 }
 
 InitRule matrix_init(const ModelConfig& config) {

@@ -39,12 +39,13 @@ std::unique_ptr<LayerPart> make_feed_forward(const ModelConfig& config, const La
 
 Variable feed_forward_activation(Context& context, FeedForwardActivation kind, const Variable& x);
 
-/// What a norm of the model's width named `name` is.
+/// What a LayerNorm or RMSNorm of the model's width named `name` is.
 nn::NormSpec norm_spec(const ModelConfig& config, const std::string& name);
-/// That norm; null with normalization none. What it makes of x; x where it is null.
-std::unique_ptr<nn::Norm> optional_norm(const ModelConfig& config, const std::string& name,
+/// The model's norm of the rows of a sequence; null with normalization none. What it makes of x; x where it
+/// is null.
+std::unique_ptr<nn::Norm> optional_norm(const ModelConfig& config, const std::string& name, Sequence sequence,
                                         nn::LayerBuilder& builder);
-Variable normalized(Context& context, nn::Norm* norm, const Variable& x);
+Variable normalized(Context& context, ForwardPass& pass, nn::Norm* norm, const Variable& x);
 /// How matrices begin; of what ends in a residual sum.
 InitRule matrix_init(const ModelConfig& config);
 InitRule residual_init(const ModelConfig& config);

@@ -30,7 +30,7 @@ class Head : public Block {
  public:
   BlockKind kind() const override { return BlockKind::kHead; }
   /// Of every row of x over the vocabulary, in the compute type; no graph.
-  virtual Tensor logits(Context& context, const Tensor& x) = 0;
+  virtual Tensor logits(Context& context, ForwardPass& pass, const Tensor& x) = 0;
 };
 
 /// A model family, as one rank would write it.
@@ -42,11 +42,14 @@ class Model {
   virtual std::vector<Shape> boundary_shapes(const Batch& batch, size_t block) const = 0;
   /// Scaled loss of a micro-batch: a float32 (float64) scalar, shape [1]; root of backward with gradient 1.
   virtual Variable loss(Context& context, ForwardPass& pass) = 0;
-  /// Logits [B*T, V] (or of the last position of each sample only: [B, V]) in the compute type; no graph.
+  /// Logits [B*T, V] (or of the last position of each sample only: [B, V]) in the compute type, as evaluation
+  /// computes them: no graph, no dropout, running statistics.
   /// With pass.cache the batch holds the tokens that follow those in the cache, which then holds them too.
   virtual Tensor logits(Context& context, ForwardPass& pass, bool last_position_only) = 0;
   /// Forward-pass order; tied ones once.
   virtual std::vector<Parameter*> parameters() = 0;
+  /// State that is not trained, in the same order.
+  virtual std::vector<Buffer*> buffers() = 0;
   virtual std::unique_ptr<KeyValueCache> make_cache(Context& context, int64_t num_samples,
                                                     int64_t capacity) = 0;
   /// Trained numbers, and those that take part in products per token (for FLOP counts: without position

@@ -58,6 +58,7 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   using ActivationNames = std::pair<const char*, FeedForwardActivation>;
   static constexpr NormNames kNorms[] = {{"LayerNorm", Normalization::kLayerNorm},
                                          {"RMSNorm", Normalization::kRmsNorm},
+                                         {"BatchNorm", Normalization::kBatchNorm},
                                          {"none", Normalization::kNone}};
   static constexpr PositionNames kPositions[] = {{"learned_absolute", PositionEmbedding::kLearnedAbsolute},
                                                  {"sinusoidal", PositionEmbedding::kSinusoidal},
@@ -151,15 +152,21 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visitor.visit(
       {"share_source_embedding", "One matrix for the source and target tokens of an encoder-decoder."},
       share_source_embedding);
-  visitor.visit_choice(
-      {"normalization", "The norm of each part of a layer and before the head; none: there is none."},
-      normalization, std::span<const NormNames>(kNorms));
+  visitor.visit_choice({"normalization",
+                        "The norm of each part of a layer and before the head; BatchNorm: over all tokens of "
+                        "a micro-batch and "
+                        "of all data ranks; none: there is none."},
+                       normalization, std::span<const NormNames>(kNorms));
   visitor.visit_choice(
       {"norm_position",
        "pre: the norm is before each part of a layer, and one before the head; post: after each "
        "residual sum (Vaswani et al. 2017)."},
       norm_position, std::span<const NormPositionNames>(kNormPositions));
   visitor.visit({"norm_epsilon", "Added to the variance inside the root.", "", 0.0}, norm_epsilon);
+  visitor.visit(
+      {"batch_norm_momentum", "Weight of a micro-batch in BatchNorm's running statistics.", "", 0.0, 1.0},
+      batch_norm_momentum);
+  visitor.visit({"batch_norm_padding", "BatchNorm's statistics count padding, too."}, batch_norm_padding);
   visitor.visit({"embedding_norm", "A norm after the embedding (BERT)."}, embedding_norm);
   visitor.visit_choice({"activation", "Activation of the feed-forward part (GPT-2: gelu_tanh)."}, activation,
                        std::span<const ActivationNames>(kActivations));
@@ -229,6 +236,14 @@ void check_switches(const ModelConfig& config, std::vector<std::string>& errors)
   refuse(
       config.num_classes > 0 && config.label_smoothing > 0,
       "model.label_smoothing: given a value, expected 0 with num_classes: it is of losses over a vocabulary");
+  const ModelConfig usual;
+  const bool batch_norm = config.normalization == Normalization::kBatchNorm;
+  refuse(!batch_norm && (config.batch_norm_momentum != usual.batch_norm_momentum ||
+                         config.batch_norm_padding != usual.batch_norm_padding),
+         "model.batch_norm_momentum, model.batch_norm_padding: given values, expected none: they are of "
+         "normalization BatchNorm");
+  refuse(batch_norm && !config.add_norm_bias,
+         "model.add_norm_bias: given false, expected true with normalization BatchNorm, which has a bias");
   refuse(config.normalization == Normalization::kNone && config.embedding_norm,
          "model.embedding_norm: given true, expected false with normalization none");
 }

@@ -6,7 +6,7 @@
 
 namespace trireme {
 
-enum class Normalization { kLayerNorm, kRmsNorm, kNone };
+enum class Normalization { kLayerNorm, kRmsNorm, kBatchNorm, kNone };
 enum class NormPosition { kPre, kPost };
 enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kRelative, kRelativeXl, kAlibi, kNone };
 enum class AttentionScore { kDot, kAdditive };
@@ -46,6 +46,8 @@ struct ModelConfig {
   Normalization normalization = Normalization::kLayerNorm;
   NormPosition norm_position = NormPosition::kPre;
   double norm_epsilon = 1e-5;
+  double batch_norm_momentum = 0.1;
+  bool batch_norm_padding = false;
   bool embedding_norm = false;
   FeedForwardActivation activation = FeedForwardActivation::kGeluTanh;
   bool feed_forward = true;

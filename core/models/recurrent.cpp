@@ -151,6 +151,9 @@ class RecurrentLayer : public Block {
     };
     return trireme::recompute(context, parameters, part, inputs);
   }
+  void collect_buffers(std::vector<Buffer*>& buffers) override {
+    if (norm_) norm_->collect_buffers(buffers);
+  }
   BlockKind kind() const override { return BlockKind::kLayer; }
 
  protected:
@@ -159,7 +162,7 @@ class RecurrentLayer : public Block {
                  Sequence sequence, nn::LayerBuilder& builder)
       : states_(config), index_(index) {
     if (!first) dropout_ = builder.dropout({name + "input", config.hidden_dropout, sequence});
-    if (config.recurrent_norm) norm_ = builder.norm(norm_spec(config, name + "input_norm"));
+    if (config.recurrent_norm) norm_ = optional_norm(config, name + "input_norm", sequence, builder);
   }
   virtual std::vector<Variable> run(Context& context, ForwardPass& pass,
                                     const std::vector<Variable>& inputs) = 0;
@@ -168,7 +171,7 @@ class RecurrentLayer : public Block {
   }
   Variable prepared(Context& context, ForwardPass& pass, Variable x) {
     if (dropout_) x = dropout_->forward(context, pass, x);
-    return norm_ ? norm_->forward(context, x) : x;
+    return normalized(context, pass, norm_.get(), x);
   }
 
   States states_;
@@ -439,6 +442,8 @@ void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse(!config.residual_connections, "residual_connections", "it has no residual sums");
   refuse(config.normalization == Normalization::kNone, "normalization none",
          "recurrent_norm says whether there are norms");
+  refuse(config.normalization != plain.normalization && !config.recurrent_norm, "normalization",
+         "without recurrent_norm it has no norms");
   refuse(config.norm_position != NormPosition::kPost, "norm_position",
          "it has no residual sums; recurrent_norm puts norms before its layers");
   refuse(config.attention_dropout != 0, "attention_dropout", "hidden_dropout is the one it has");

@@ -13,11 +13,12 @@ namespace {
 class EncoderEnd final : public Block {
  public:
   EncoderEnd(const ModelConfig& config, nn::LayerBuilder& builder)
-      : norm_(builder.norm(norm_spec(config, "encoder.final_norm"))) {}
+      : norm_(optional_norm(config, "encoder.final_norm", Sequence::kSource, builder)) {}
   void collect(std::vector<Parameter*>& parameters) override { norm_->collect(parameters); }
-  std::vector<Variable> forward(Context& context, ForwardPass&,
+  void collect_buffers(std::vector<Buffer*>& buffers) override { norm_->collect_buffers(buffers); }
+  std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override {
-    return {norm_->forward(context, inputs[0])};
+    return {norm_->forward(context, pass, inputs[0])};
   }
   double products_per_token(int64_t) const override { return 0; }
   BlockKind kind() const override { return BlockKind::kHead; }

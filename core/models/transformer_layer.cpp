@@ -27,10 +27,12 @@ TransformerLayer::TransformerLayer(const ModelConfig& config, const LayerPlace& 
   const auto dropout = [&](size_t part) {
     return nn::DropoutSpec{place.name + names[part].last, config.hidden_dropout, place.sequence};
   };
-  if (!config.residual_connections || config.normalization == Normalization::kNone) {
+  const bool norm_of_rows =
+      config.normalization == Normalization::kLayerNorm || config.normalization == Normalization::kRmsNorm;
+  if (!config.residual_connections || !norm_of_rows) {
     for (size_t part = 0; part < parts_.size(); ++part) {
       Surroundings around;
-      around.norm = optional_norm(config, place.name + names[part].norm, builder);
+      around.norm = optional_norm(config, place.name + names[part].norm, place.sequence, builder);
       if (config.residual_connections)
         around.add = builder.residual_add(dropout(part));
       else
@@ -57,6 +59,11 @@ void TransformerLayer::collect(std::vector<Parameter*>& parameters) {
     if (part < sums_.size()) sums_[part]->collect(parameters);
     if (part < switched_.size() && switched_[part].norm) switched_[part].norm->collect(parameters);
   }
+}
+
+void TransformerLayer::collect_buffers(std::vector<Buffer*>& buffers) {
+  for (const Surroundings& around : switched_)
+    if (around.norm) around.norm->collect_buffers(buffers);
 }
 
 double TransformerLayer::products_per_token(int64_t seq_length) const {
@@ -117,10 +124,10 @@ Variable TransformerLayer::run_switched(Context& context, ForwardPass& pass, con
   for (size_t part = 0; part < parts_.size(); ++part) {
     const Surroundings& around = switched_[part];
     const Variable branch = parts_[part]->forward(
-        context, pass, post_ ? stream : normalized(context, around.norm.get(), stream), memory);
+        context, pass, post_ ? stream : normalized(context, pass, around.norm.get(), stream), memory);
     stream = around.add ? around.add->forward(context, pass, branch, stream)
                         : around.dropout->forward(context, pass, branch);
-    if (post_) stream = normalized(context, around.norm.get(), stream);
+    if (post_) stream = normalized(context, pass, around.norm.get(), stream);
   }
   return stream;
 }

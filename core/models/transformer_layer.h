@@ -17,6 +17,7 @@ class TransformerLayer final : public Block {
  public:
   TransformerLayer(const ModelConfig& config, const LayerPlace& place, nn::LayerBuilder& builder);
   void collect(std::vector<Parameter*>& parameters) override;
+  void collect_buffers(std::vector<Buffer*>& buffers) override;
   std::vector<Variable> forward(Context& context, ForwardPass& pass,
                                 const std::vector<Variable>& inputs) override;
   double products_per_token(int64_t seq_length) const override;
@@ -29,7 +30,7 @@ class TransformerLayer final : public Block {
 
   Variable run_switched(Context& context, ForwardPass& pass, const Variable& x, const Variable& memory);
 
-  /// What is around a part where something is switched off.
+  /// What is around a part where something is switched off, or a norm is not one of rows.
   struct Surroundings {
     std::unique_ptr<nn::Norm> norm;        ///< null without norms
     std::unique_ptr<nn::ResidualAdd> add;  ///< null without residual connections

@@ -62,6 +62,19 @@ ops::DropoutOptions dropout_options(Context& context, ForwardPass& pass, double 
   return options;
 }
 
+Tensor counted_rows(Context& context, ForwardPass& pass, Sequence sequence, const RowShard& shard) {
+  const Tensor& lengths = pass.batch.lengths_of(sequence);
+  if (!lengths.defined()) return {};
+  Tensor& counted = pass.coordinates[static_cast<size_t>(sequence)].counted;
+  if (!counted.defined()) {
+    const int64_t length = pass.batch.length(sequence);
+    counted = context.zeros({pass.batch.num_samples(), length}, DType::kInt32, MemoryCategory::kWorkspace);
+    for (int64_t sample = 0; sample < pass.batch.num_samples(); ++sample)
+      std::fill_n(counted.row<int32_t>(sample), lengths.data<int32_t>()[sample], 1);
+  }
+  return shard.of(counted);
+}
+
 Tensor key_end(Context& context, const Batch& batch, Sequence queries, Sequence keys) {
   const Tensor& lengths = batch.lengths_of(keys);
   if (!lengths.defined()) return {};

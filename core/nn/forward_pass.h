@@ -36,6 +36,7 @@ struct ForwardPass {
   /// coordinates of dropout for the rows of this rank's shard, [rows] and [rows, 1].
   struct Coordinates {
     Tensor window_positions, shard_sample_ids, shard_positions;
+    Tensor counted;  ///< of counted_rows: int32 [B, T]
   };
   std::array<Coordinates, kNumSequences> coordinates{};
 };
@@ -56,6 +57,9 @@ struct RowShard {
 /// probability 0 outside training.
 ops::DropoutOptions dropout_options(Context& context, ForwardPass& pass, double probability,
                                     const std::string& site, Sequence sequence, const RowShard& shard = {});
+
+/// Which of the shard's rows of a sequence are no padding: int32 [rows], 1 or 0; undefined where none is.
+Tensor counted_rows(Context& context, ForwardPass& pass, Sequence sequence, const RowShard& shard = {});
 
 /// For every query of a sequence the end of the keys that are no padding, int32 [B, T]; undefined where the
 /// keys have none.

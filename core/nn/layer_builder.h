@@ -66,6 +66,18 @@ struct NormSpec {
   bool bias = true;
 };
 
+/// Statistics of each feature over all tokens of a micro-batch, on whatever ranks they lie (Ioffe and Szegedy
+/// 2015): NAME.weight and NAME.bias; buffers NAME.running_mean and NAME.running_variance, by which it
+/// normalizes outside training.
+struct BatchNormSpec {
+  std::string name;
+  int64_t features = 0;
+  double eps = 1e-5;
+  double momentum = 0.1;  ///< of a micro-batch in the running statistics
+  Sequence sequence = Sequence::kTokens;
+  bool count_padding = false;  ///< padding is in the statistics
+};
+
 /// What the scores of an attention have in place of, or beside, the product of queries and keys
 /// (core/ops/scored_attention.h). Their parameters, in an attention named NAME of H heads of dimension K:
 /// relative: NAME.relative_key.weight and NAME.relative_value.weight [2 max_distance + 1, K]; relative_xl:
@@ -152,6 +164,7 @@ class LayerBuilder {
   virtual std::unique_ptr<PositionEmbedding> sinusoidal_positions(const SinusoidSpec& spec) = 0;
   virtual std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) = 0;
   virtual std::unique_ptr<Norm> norm(const NormSpec& spec) = 0;
+  virtual std::unique_ptr<Norm> batch_norm(const BatchNormSpec& spec) = 0;
   virtual std::unique_ptr<ForkNorm> fork_norm(const NormSpec& spec) = 0;
   virtual std::unique_ptr<ResidualNorm> residual_norm(const NormSpec& spec, const DropoutSpec& dropout) = 0;
   virtual std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) = 0;

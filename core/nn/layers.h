@@ -36,7 +36,7 @@ class Dropout : public Module {
 
 class Norm : public Module {
  public:
-  virtual Variable forward(Context& context, const Variable& x) = 0;
+  virtual Variable forward(Context& context, ForwardPass& pass, const Variable& x) = 0;
 };
 
 /// sum = x, normalized = norm(x).

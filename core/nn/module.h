@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/autograd/buffer.h"
 #include "core/autograd/parameter.h"
 #include "core/autograd/variable.h"
 
@@ -18,6 +19,8 @@ class Module {
   virtual void collect(std::vector<Parameter*>& parameters) = 0;
   /// Those that it uses and another module owns (a tied head).
   virtual void collect_shared(std::vector<Parameter*>&) {}
+  /// Its state that is not trained, in the order of the forward pass.
+  virtual void collect_buffers(std::vector<Buffer*>&) {}
 };
 
 }  // namespace trireme::nn

@@ -7,6 +7,7 @@
 #include "core/autograd/functions/scale.h"
 #include "core/nn/parameters.h"
 #include "core/nn/plain_attention.h"
+#include "core/nn/plain_batch_norm.h"
 #include "core/nn/plain_linear.h"
 #include "core/nn/plain_recurrence.h"
 #include "core/ops/gemm.h"
@@ -110,7 +111,7 @@ class PlainNorm final : public Norm {
  public:
   explicit PlainNorm(const NormSpec& spec) : weights_(spec) {}
   void collect(std::vector<Parameter*>& parameters) override { weights_.collect(parameters); }
-  Variable forward(Context& context, const Variable& x) override {
+  Variable forward(Context& context, ForwardPass&, const Variable& x) override {
     return trireme::norm(context, weights_.parameters(), x);
   }
 
@@ -281,6 +282,10 @@ std::unique_ptr<Dropout> PlainLayerBuilder::dropout(const DropoutSpec& spec) {
 
 std::unique_ptr<Norm> PlainLayerBuilder::norm(const NormSpec& spec) {
   return std::make_unique<PlainNorm>(spec);
+}
+
+std::unique_ptr<Norm> PlainLayerBuilder::batch_norm(const BatchNormSpec& spec) {
+  return std::make_unique<PlainBatchNorm>(spec, shard_, sum_over_ranks_);
 }
 
 std::unique_ptr<ForkNorm> PlainLayerBuilder::fork_norm(const NormSpec& spec) {

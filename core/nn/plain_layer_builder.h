@@ -1,14 +1,17 @@
 #pragma once
 
+#include "core/autograd/functions/batch_norm.h"
 #include "core/nn/layer_builder.h"
 
 namespace trireme::nn {
 
 /// Layers that compute on this rank alone; no parameter has a placement. `shard`: the rows of the residual
-/// stream that the layers on it get (dropout, norms, positions).
+/// stream that the layers on it get (dropout, norms, positions). `sum_over_ranks`: over those that hold the
+/// other rows of a batch; null: there are none.
 class PlainLayerBuilder final : public LayerBuilder {
  public:
-  explicit PlainLayerBuilder(const RowShard& shard = {}) : shard_(shard) {}
+  explicit PlainLayerBuilder(const RowShard& shard = {}, SumOverRanks sum_over_ranks = {})
+      : shard_(shard), sum_over_ranks_(std::move(sum_over_ranks)) {}
   std::unique_ptr<Linear> column_linear(const ColumnLinearSpec& spec) override;
   std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) override;
   std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) override;
@@ -16,6 +19,7 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<PositionEmbedding> sinusoidal_positions(const SinusoidSpec& spec) override;
   std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) override;
   std::unique_ptr<Norm> norm(const NormSpec& spec) override;
+  std::unique_ptr<Norm> batch_norm(const BatchNormSpec& spec) override;
   std::unique_ptr<ForkNorm> fork_norm(const NormSpec& spec) override;
   std::unique_ptr<ResidualNorm> residual_norm(const NormSpec& spec, const DropoutSpec& dropout) override;
   std::unique_ptr<ResidualAdd> residual_add(const DropoutSpec& dropout) override;
@@ -31,6 +35,7 @@ class PlainLayerBuilder final : public LayerBuilder {
 
  private:
   RowShard shard_;
+  SumOverRanks sum_over_ranks_;
 };
 
 }  // namespace trireme::nn

@@ -54,6 +54,22 @@ ParameterStore::ParameterStore(Context& context, ParameterLayout layout, std::ve
   }
 }
 
+void ParameterStore::hold(Context& context, std::vector<Buffer*> buffers) {
+  TRIREME_ASSERT(buffers_.empty(), "a store was given buffers twice");
+  buffers_ = std::move(buffers);
+  if (buffers_.empty()) return;
+  int64_t count = 0;
+  for (const Buffer* buffer : buffers_) count += trireme::num_elements(buffer->shape);
+  buffer_values_ = context.zeros({count}, layout_.master(), MemoryCategory::kWeights);
+  count = 0;
+  for (Buffer* buffer : buffers_) {
+    const int64_t length = trireme::num_elements(buffer->shape);
+    buffer->value = buffer_values_.slice(0, count, length).reshape(buffer->shape);
+    ops::fill(context, buffer->value, buffer->initial);
+    count += length;
+  }
+}
+
 bool ParameterStore::has_masters() const {
   return masters_.storage() != values_.storage();
 }

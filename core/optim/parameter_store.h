@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "core/autograd/buffer.h"
 #include "core/optim/parameter_layout.h"
 
 namespace trireme {
@@ -14,6 +15,9 @@ namespace trireme {
 /// A rank may own a part of the elements only (ZeRO: Rajbhandari et al. 2020). Then optimizer states, and
 /// master weights where they are distinct, exist for the owned ranges alone, one after another, in tensors of
 /// num_owned() elements; values and gradients are whole.
+///
+/// Beside the parameters it holds the model's buffers, which nobody trains: whole on every rank, in the type
+/// of master weights.
 class ParameterStore {
  public:
   /// Zeroed memory of `bytes`.
@@ -25,6 +29,12 @@ class ParameterStore {
   /// gives the memory of values and gradients (windows shared by the ranks of a host).
   ParameterStore(Context& context, ParameterLayout layout, std::vector<FlatRange> owned,
                  const AllocateFlat& allocate);
+
+  /// Gives buffers their memory and first values; they must outlive the store. Called once, or not at all.
+  void hold(Context& context, std::vector<Buffer*> buffers);
+  const std::vector<Buffer*>& buffers() const { return buffers_; }
+  /// All of them, one after another; undefined where there are none.
+  const Tensor& buffer_values() const { return buffer_values_; }
 
   const ParameterLayout& layout() const { return layout_; }
   const std::vector<Parameter*>& parameters() const { return layout_.parameters(); }  ///< in flat order
@@ -64,6 +74,8 @@ class ParameterStore {
   int64_t num_owned_ = 0;
   std::vector<OwnedRange> owned_decay_ranges_;
   Tensor values_, masters_, gradients_;
+  std::vector<Buffer*> buffers_;
+  Tensor buffer_values_;
 };
 
 }  // namespace trireme

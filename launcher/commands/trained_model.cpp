@@ -19,6 +19,7 @@ TrainedModel::TrainedModel(Context& context, const RunConfig& config, const std:
   nn::PlainLayerBuilder builder;
   model = make_model(config.model, builder);
   store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), config.precision));
+  store->hold(context, model->buffers());
   restore_weights(context, step_directory, *store);
 }
 

@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/ops/elementwise.h"
 #include "parallel/checkpoint/compatibility.h"
+#include "parallel/checkpoint/held_tensors.h"
 #include "parallel/checkpoint/inspection.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/tensor_reader.h"
@@ -35,6 +36,7 @@ void find_weights(Source& source, bool moving_averages) {
       if (tensor.role == role && tensor.tied_to.empty()) source.weights[tensor.name] = &tensor;
   if (!moving_averages) return;
   for (auto& [name, weight] : source.weights) {
+    if (weight->parameter_group == kBufferGroup) continue;  // an average already
     const auto found = std::ranges::find_if(source.manifest.tensors, [&](const SavedTensor& tensor) {
       return tensor.role == "optimizer/ema" && tensor.name == name;
     });

@@ -16,11 +16,11 @@ struct AveragedSteps {
 };
 
 /// Commits `<directory>/step-<the last one's step>` with the means alone, a logical tensor after the other:
-/// master weights where there are some, summed in float64, rounded once to float32 (float64 where the weights
-/// are). No training state but step and configuration of the last one: training.initialize_from, evaluation
-/// and export take it, training.resume does not. Returns its state. Errors: CheckpointError (exit 65) where a
-/// step is damaged, holds no moving average, or is of another model or tokenizer, every difference listed;
-/// those of write_weights_step.
+/// master weights where there are some, buffers like weights, summed in float64, rounded once to float32
+/// (float64 where the weights are). No training state but step and configuration of the last one:
+/// training.initialize_from, evaluation and export take it, training.resume does not. Returns its state.
+/// Errors: CheckpointError (exit 65) where a step is damaged, holds no moving average, or is of another model
+/// or tokenizer, every difference listed; those of write_weights_step.
 TrainingState average_steps(Context& context, const std::string& directory, const AveragedSteps& what);
 
 /// The last `count` of the steps in `directory`, ascending. CheckpointError where there are fewer or one is

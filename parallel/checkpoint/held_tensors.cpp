@@ -29,6 +29,14 @@ void add_values(std::vector<HeldTensor>& tensors, const ParameterStore& store) {
   });
 }
 
+/// Whole on every rank that has them; no optimizer has heard of them.
+void add_buffers(std::vector<HeldTensor>& tensors, const ParameterStore& store) {
+  for (const Buffer* buffer : store.buffers())
+    tensors.push_back({{{"model", buffer->name, buffer->value.dtype(), buffer->shape, kBufferGroup},
+                        {Shape(buffer->shape.size(), 0), buffer->shape}},
+                       buffer->value});
+}
+
 /// Of a flat tensor that exists for the owned elements only.
 void add_owned(std::vector<HeldTensor>& tensors, const ParameterStore& store, const Role& role,
                const Tensor& owned_flat) {
@@ -46,6 +54,7 @@ std::vector<HeldTensor> held_tensors(const ParameterStore& parameters,
                                      const std::vector<OptimizerState>& optimizer) {
   std::vector<HeldTensor> tensors;
   add_values(tensors, parameters);
+  add_buffers(tensors, parameters);
   if (parameters.has_masters()) add_owned(tensors, parameters, "master", parameters.masters());
   for (const OptimizerState& state : optimizer)
     add_owned(tensors, parameters, "optimizer/" + state.name, state.flat);

@@ -36,10 +36,10 @@ using Role = std::string;
 /// A tensor as one rank's model knows it, whatever the layout.
 struct LogicalTensor {
   Role role;
-  std::string name;  ///< of the parameter
+  std::string name;  ///< of the parameter or buffer
   DType dtype = DType::kFloat32;
   Shape global_shape;
-  std::string parameter_group;  ///< "decay" or "no_decay"
+  std::string parameter_group;  ///< "decay", "no_decay" or "buffer"
 
   bool operator==(const LogicalTensor&) const = default;
 };

@@ -77,6 +77,8 @@ void check_replicas(const ParameterStore& store, Mesh& mesh) {
     if (store.has_masters())
       items.push_back({name, store.owns_all() ? hash_of(store.masters(), layout.range(i)) : kUnknown});
   }
+  for (const Buffer* buffer : store.buffers())
+    items.push_back({buffer->name, hash_of(buffer->value, {0, buffer->value.num_elements()})});
   std::string found = difference(mesh.data(), world_rank, items);
   for (const SharedPieces& shared : find_shared_pieces(layout, mesh)) {
     items.clear();

@@ -161,6 +161,15 @@ std::vector<Parameter*> stage_parameters(const Model& model, const StagePlan& pl
   return parameters;
 }
 
+std::vector<Buffer*> stage_buffers(const Model& model, const StagePlan& plan, int stage) {
+  std::vector<Buffer*> buffers;
+  for (int chunk = 0; chunk < plan.num_chunks; ++chunk) {
+    const auto [begin, end] = plan.blocks[static_cast<size_t>(plan.virtual_stage(stage, chunk))];
+    for (size_t block = begin; block < end; ++block) model.blocks()[block]->collect_buffers(buffers);
+  }
+  return buffers;
+}
+
 std::vector<std::vector<int>> place_shared_parameters(const Model& model, const StagePlan& plan) {
   std::vector<std::pair<Parameter*, std::vector<int>>> holders;
   for (int stage = 0; stage < plan.num_stages; ++stage)

@@ -30,7 +30,9 @@ StagePlan plan_stages(const Model& model, const ParallelConfig& config, int64_t 
 
 /// The parameters that the blocks of a stage own or share, each once, in the order of the forward pass.
 std::vector<Parameter*> stage_parameters(const Model& model, const StagePlan& plan, int stage);
-/// Those of one chunk of the stage.
+/// The buffers of these blocks.
+std::vector<Buffer*> stage_buffers(const Model& model, const StagePlan& plan, int stage);
+/// The parameters of one chunk of the stage.
 std::vector<Parameter*> chunk_parameters(const Model& model, const StagePlan& plan, int stage, int chunk);
 
 /// Gives parameters that several stages use (a tied embedding) their placement on the pipeline axis: each of

@@ -24,7 +24,7 @@ int64_t StepSamples::num_micro_batches() const {
 std::vector<int64_t> StepSamples::micro_batch(int64_t consumed_samples, int data_rank, int64_t index) const {
   std::vector<int64_t> samples(static_cast<size_t>(micro_batch_size));
   std::iota(samples.begin(), samples.end(),
-            consumed_samples + global_batch_size / data_ranks * data_rank + index * micro_batch_size);
+            consumed_samples + (index * data_ranks + data_rank) * micro_batch_size);
   return samples;
 }
 

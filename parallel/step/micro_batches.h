@@ -6,8 +6,10 @@
 namespace trireme {
 
 /// The samples of one optimizer step and how they are divided. A step consumes the global sample numbers
-/// [consumed, consumed + global); data rank r takes the r-th of `data_ranks` equal runs of them, cut into
-/// micro-batches. So every division of a step, over ranks and micro-batches, sees the same samples.
+/// [consumed, consumed + global), cut into micro-batches that are dealt to the data ranks in turn: the i-th
+/// of all ranks together are neighbours. So every division of a step, over ranks and micro-batches, sees the
+/// same samples, and what is summed over the data ranks inside a model (BatchNorm) depends on
+/// micro_batch_size * data_ranks alone.
 struct StepSamples {
   int64_t global_batch_size = 1;
   int64_t micro_batch_size = 1;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/optim/clip.h"
 #include "parallel/data_parallel/replicas.h"
@@ -55,6 +56,7 @@ StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool s
   std::vector<ForwardPass> passes = make_passes(step, batches, result);
   {
     const TraceSpan span(context_.trace, "phase/forward_backward");
+    keep_buffers();
     buckets_.begin();
     engine_.run(passes, [this](const std::vector<Parameter*>& chunk) { buckets_.arm(chunk); });
   }
@@ -69,6 +71,7 @@ StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool s
   result.skipped = !scaler_.update(std::isfinite(result.loss) && std::isfinite(result.grad_norm));
   result.num_skipped = scaler_.num_skipped();
   if (result.skipped) {
+    put_back_buffers();
     if (!may_skip) explain_divergence(step, batches, result);
     return result;
   }
@@ -83,6 +86,19 @@ void TrainStep::check_replicas_if_due(int64_t step) {
   if (replicas_checked_ && (interval == 0 || (step - 1) % interval != 0)) return;
   check_replicas(store_, mesh_);
   replicas_checked_ = true;
+}
+
+void TrainStep::keep_buffers() {
+  const Tensor& values = store_.buffer_values();
+  if (!values.defined()) return;
+  kept_buffers_ = context_.workspace(values.shape(), values.dtype());
+  ops::cast(context_, values, kept_buffers_);
+}
+
+void TrainStep::put_back_buffers() {
+  if (!kept_buffers_.defined()) return;
+  Tensor values = store_.buffer_values();
+  ops::cast(context_, kept_buffers_, values);
 }
 
 std::vector<Batch> TrainStep::fetch(const NextBatch& next, StepResult& result) {
@@ -169,6 +185,7 @@ void TrainStep::explain_divergence(int64_t step, const std::vector<Batch>& batch
     if (const std::string gradient = first_bad_gradient(); !gradient.empty()) bad.push_back(gradient);
     if (mine.empty() && !bad.empty()) mine = fmt::format("micro-batch {}: {}", i, fmt::join(bad, ", "));
   }
+  put_back_buffers();
   std::string found;
   const std::vector<std::string> all = mesh_.world().gather_bytes(mine);
   for (size_t rank = 0; rank < all.size(); ++rank)

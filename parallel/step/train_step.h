@@ -62,6 +62,9 @@ class TrainStep {
 
  private:
   void check_replicas_if_due(int64_t step);
+  /// What forward passes move: kept when a step begins, put back where it is not to count.
+  void keep_buffers();
+  void put_back_buffers();
   std::vector<Batch> fetch(const NextBatch& next, StepResult& result);
   std::vector<ForwardPass> make_passes(int64_t step, const std::vector<Batch>& batches,
                                        const StepResult& result) const;
@@ -81,6 +84,7 @@ class TrainStep {
   PrecisionConfig precision_;
   StepOptions options_;
   LossScaler scaler_;
+  Tensor kept_buffers_;  ///< undefined where there are none
   bool replicas_checked_ = false;
 };
 

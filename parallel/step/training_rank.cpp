@@ -10,8 +10,13 @@ namespace trireme {
 namespace {
 
 std::unique_ptr<nn::LayerBuilder> make_builder(Mesh& mesh, const ParallelConfig& config) {
-  if (mesh.tensor().size() == 1) return std::make_unique<nn::PlainLayerBuilder>();
-  return std::make_unique<TensorLayerBuilder>(mesh.tensor(), config.sequence_parallel);
+  SumOverRanks sum_over_data;
+  if (mesh.data().size() > 1)
+    sum_over_data = [&data = mesh.data()](Tensor& sums) { data.all_reduce(sums, ReduceOp::kSum); };
+  if (mesh.tensor().size() == 1)
+    return std::make_unique<nn::PlainLayerBuilder>(nn::RowShard(), std::move(sum_over_data));
+  return std::make_unique<TensorLayerBuilder>(mesh.tensor(), config.sequence_parallel,
+                                              std::move(sum_over_data));
 }
 
 /// kStageLocalLayerNumbers: gives a stage's first layer (block `block`) the initial weights of layer 0.
@@ -47,6 +52,7 @@ TrainingRank::TrainingRank(Context& context, Communicator& world, const RankOpti
       context, layout, owned_ranges(ranges, mesh_.data().rank(), mesh_.data().size(), parallel.zero_stage),
       flat_memory(context, mesh_.data(), parallel.zero_stage));
   store_->initialize(context, options.seed);
+  store_->hold(context, stage_buffers(*model_, plan, stage));
   if (planted(Bug::kStageLocalLayerNumbers) && stage > 0)
     initialize_as_layer_zero(context, *store_, plan.blocks[static_cast<size_t>(stage)].first, options.seed);
   optimizer_ = make_optimizer(context, options.optimizer, *store_);

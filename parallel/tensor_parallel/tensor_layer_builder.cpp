@@ -189,6 +189,15 @@ std::unique_ptr<Layer> replicated(std::unique_ptr<Layer> layer, const nn::RowSha
   return layer;
 }
 
+/// Rows that are divided over the group add up there first.
+SumOverRanks sum_over_rows(Communicator& group, const nn::RowShard& shard, SumOverRanks sum_over_data) {
+  if (shard.count == 1) return sum_over_data;
+  return [&group, sum_over_data = std::move(sum_over_data)](Tensor& sums) {
+    group.all_reduce(sums, ReduceOp::kSum);
+    if (sum_over_data) sum_over_data(sums);
+  };
+}
+
 /// Each step needs the whole state of the one before.
 [[noreturn]] void refuse_split(const std::string& name) {
   throw ConfigError(name + ": recurrent layers are not split; use parallel.tensor_model_parallel_size 1");
@@ -196,8 +205,10 @@ std::unique_ptr<Layer> replicated(std::unique_ptr<Layer> layer, const nn::RowSha
 
 }  // namespace
 
-TensorLayerBuilder::TensorLayerBuilder(Communicator& group, bool sequence_parallel)
-    : exchange_(group, sequence_parallel), plain_(exchange_.shard()) {}
+TensorLayerBuilder::TensorLayerBuilder(Communicator& group, bool sequence_parallel,
+                                       SumOverRanks sum_over_data)
+    : exchange_(group, sequence_parallel),
+      plain_(exchange_.shard(), sum_over_rows(group, exchange_.shard(), std::move(sum_over_data))) {}
 
 std::unique_ptr<nn::Linear> TensorLayerBuilder::column_linear(const nn::ColumnLinearSpec& spec) {
   return std::make_unique<TensorColumnLinear>(spec, exchange_);
@@ -239,6 +250,10 @@ std::unique_ptr<nn::Dropout> TensorLayerBuilder::dropout(const nn::DropoutSpec& 
 
 std::unique_ptr<nn::Norm> TensorLayerBuilder::norm(const nn::NormSpec& spec) {
   return replicated(plain_.norm(spec), exchange_.shard());
+}
+
+std::unique_ptr<nn::Norm> TensorLayerBuilder::batch_norm(const nn::BatchNormSpec& spec) {
+  return replicated(plain_.batch_norm(spec), exchange_.shard());
 }
 
 std::unique_ptr<nn::ForkNorm> TensorLayerBuilder::fork_norm(const nn::NormSpec& spec) {

@@ -15,7 +15,8 @@ namespace trireme {
 /// nn::PlainLayerBuilder.
 class TensorLayerBuilder final : public nn::LayerBuilder {
  public:
-  TensorLayerBuilder(Communicator& group, bool sequence_parallel);
+  /// `sum_over_data`: over the ranks that hold the other rows of a batch; null: there are none.
+  TensorLayerBuilder(Communicator& group, bool sequence_parallel, SumOverRanks sum_over_data = {});
 
   std::unique_ptr<nn::Linear> column_linear(const nn::ColumnLinearSpec& spec) override;
   std::unique_ptr<nn::Linear> row_linear(const nn::RowLinearSpec& spec) override;
@@ -24,6 +25,7 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
   std::unique_ptr<nn::PositionEmbedding> sinusoidal_positions(const nn::SinusoidSpec& spec) override;
   std::unique_ptr<nn::Dropout> dropout(const nn::DropoutSpec& spec) override;
   std::unique_ptr<nn::Norm> norm(const nn::NormSpec& spec) override;
+  std::unique_ptr<nn::Norm> batch_norm(const nn::BatchNormSpec& spec) override;
   std::unique_ptr<nn::ForkNorm> fork_norm(const nn::NormSpec& spec) override;
   std::unique_ptr<nn::ResidualNorm> residual_norm(const nn::NormSpec& spec,
                                                   const nn::DropoutSpec& dropout) override;

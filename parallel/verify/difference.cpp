@@ -88,7 +88,8 @@ Difference compare(const Trace& trace, const Trace& reference, int64_t num_steps
   if (last == trace.steps.size()) {
     const std::vector<double> weight = errors(trace, trace.weights, reference.weights);
     const std::vector<double> value = errors(trace, trace.values, reference.values);
-    for (size_t i = 0; i < weight.size(); ++i) result.tensors[i].weight = std::max(weight[i], value[i]);
+    for (size_t i = 0; i < value.size(); ++i)
+      result.tensors[i].weight = i < weight.size() ? std::max(weight[i], value[i]) : value[i];
   }
   return result;
 }

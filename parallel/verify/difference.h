@@ -17,7 +17,7 @@ struct Difference {
     std::string name;
     double gradient = 0;  ///< the largest of the steps
     int64_t step = 0;     ///< where that was, from 1
-    double weight = 0;    ///< after the last step: the larger of master weights and values
+    double weight = 0;    ///< after the last step: the larger of master weights and values; of a buffer, too
   };
   std::vector<OfTensor> tensors;  ///< in the order of the forward pass
   double loss = 0;                ///< the largest of the steps

@@ -13,7 +13,8 @@ struct MadeUpSamples {
   ModelConfig model;
   int64_t seq_length = 1;
   bool packed_documents = false;  ///< each sample is cut into documents that do not see each other
-  bool whole_windows = false;     ///< no micro-batch is shorter than seq_length (row shards must divide)
+  bool whole_windows =
+      false;  ///< no micro-batch is shorter than seq_length (row shards divide, padding counts)
 };
 
 /// Made-up tokens, a pure function of the sample number: sample n is a small automaton whose rule depends on

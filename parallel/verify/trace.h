@@ -22,10 +22,10 @@ struct StepTrace {
 /// What all ranks of a run hold together.
 struct Trace {
   Precision precision = Precision::kFp64;
-  std::vector<std::string> names;  ///< logical tensors, in the order of the forward pass
+  std::vector<std::string> names;  ///< logical tensors, in the order of the forward pass; last the buffers
   std::vector<StepTrace> steps;
   WholeTensors::Values weights;  ///< what the optimizer updates, after the last step
-  WholeTensors::Values values;   ///< what the model computes with, after the last step
+  WholeTensors::Values values;   ///< what the model computes with, buffers too, after the last step
   /// Elements that no rank holds, and copies that are not the same bits.
   std::vector<std::string> problems;
 

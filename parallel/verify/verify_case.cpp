@@ -28,7 +28,10 @@ VerifyCase on_one_rank(const VerifyCase& layout) {
   alone.rank.parallel = {};
   alone.rank.parallel.distributed_timeout_seconds = layout.rank.parallel.distributed_timeout_seconds;
   alone.rank.step.recompute = {};
-  alone.rank.micro_batch_size = layout.rank.global_batch_size;
+  const int data_ranks = MeshShape::make(layout.rank.parallel, layout.num_ranks).size(Axis::kData);
+  alone.rank.micro_batch_size = layout.rank.model.normalization == Normalization::kBatchNorm
+                                    ? layout.rank.micro_batch_size * data_ranks
+                                    : layout.rank.global_batch_size;
   return alone;
 }
 

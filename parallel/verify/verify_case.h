@@ -22,6 +22,8 @@ struct VerifyCase {
 void make_measurable(VerifyCase& run);
 
 /// The same run as one rank does it: no axis, one micro-batch, nothing recomputed, whole optimizer state.
+/// With BatchNorm, whose statistics are those of a micro-batch, micro-batches as large as the data ranks'
+/// together.
 VerifyCase on_one_rank(const VerifyCase& layout);
 /// The same run in another precision.
 VerifyCase in_precision(const VerifyCase& layout, Precision precision);

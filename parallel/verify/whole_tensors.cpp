@@ -90,6 +90,11 @@ WholeTensors::WholeTensors(Context& context, TrainingRank& rank) : context_(cont
       shapes_.push_back(piece.global_shape);
     }
   }
+  num_trained_ = names_.size();
+  for (const Buffer* buffer : rank_.model().buffers()) {
+    names_.push_back(buffer->name);
+    shapes_.push_back(buffer->shape);
+  }
 }
 
 WholeTensors::Values WholeTensors::gradients() {
@@ -108,7 +113,9 @@ WholeTensors::Values WholeTensors::values() {
       append(mine, piece.name, piece.offset, piece.extent, parameter->piece(parameter->value, i));
     }
   }
-  return gather(mine, "weight");
+  for (const Buffer* buffer : rank_.store().buffers())
+    append(mine, buffer->name, Shape(buffer->shape.size(), 0), buffer->shape, buffer->value);
+  return gather(mine, names_.size(), "weight");
 }
 
 WholeTensors::Values WholeTensors::gather_owned(const Tensor& flat, const char* what) {
@@ -121,7 +128,7 @@ WholeTensors::Values WholeTensors::gather_owned(const Tensor& flat, const char* 
       for (const OwnedBox& box : owned_boxes(store, owned, p, i))
         append(mine, pieces[i].name, box.offset, box.extent, box.data);
   }
-  return gather(mine, what);
+  return gather(mine, num_trained_, what);
 }
 
 void WholeTensors::append(Message& message, const std::string& name, const Shape& offset, const Shape& extent,
@@ -138,13 +145,13 @@ void WholeTensors::append(Message& message, const std::string& name, const Shape
   });
 }
 
-WholeTensors::Values WholeTensors::gather(const Message& mine, const char* what) {
+WholeTensors::Values WholeTensors::gather(const Message& mine, size_t count, const char* what) {
   Communicator& world = rank_.mesh().world();
   const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(double));
   const std::vector<std::string> parts = world.gather_bytes(bytes);
   if (world.rank() != 0) return {};
 
-  std::vector<Assembly> tensors(shapes_.begin(), shapes_.end());
+  std::vector<Assembly> tensors(shapes_.begin(), shapes_.begin() + static_cast<std::ptrdiff_t>(count));
   for (size_t rank = 0; rank < parts.size(); ++rank) {
     Message message(parts[rank].size() / sizeof(double));
     std::copy(parts[rank].begin(), parts[rank].end(), reinterpret_cast<char*>(message.data()));

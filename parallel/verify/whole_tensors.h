@@ -16,13 +16,13 @@ class WholeTensors {
 
   WholeTensors(Context& context, TrainingRank& rank);
 
-  /// In the order of the model's forward pass.
+  /// Parameters, then buffers, each in the order of the model's forward pass.
   const std::vector<std::string>& names() const { return names_; }
-  /// As the optimizer reads them, after a step's reductions: of the owned elements.
+  /// Of the parameters, as the optimizer reads them, after a step's reductions: of the owned elements.
   Values gradients();
-  /// What the optimizer updates: master weights of the owned elements.
+  /// Of the parameters, what the optimizer updates: master weights of the owned elements.
   Values weights();
-  /// What the model computes with, on every rank that holds it.
+  /// What the model computes with, buffers too, on every rank that holds it.
   Values values();
   const std::vector<std::string>& problems() const { return problems_; }
 
@@ -31,7 +31,8 @@ class WholeTensors {
   using Message = std::vector<double>;
 
   Values gather_owned(const Tensor& flat, const char* what);
-  Values gather(const Message& mine, const char* what);
+  /// The first `count` tensors.
+  Values gather(const Message& mine, size_t count, const char* what);
   void append(Message& message, const std::string& name, const Shape& offset, const Shape& extent,
               const Tensor& part) const;
 
@@ -39,6 +40,7 @@ class WholeTensors {
   TrainingRank& rank_;
   std::vector<std::string> names_;
   std::vector<Shape> shapes_;
+  size_t num_trained_;  ///< the first ones
   std::vector<std::string> problems_;
 };
 

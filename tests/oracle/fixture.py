@@ -18,9 +18,9 @@ def draw_weights(model, generator):
         parameter.data = noise + (1.0 if parameter.dim() == 1 and parameter.data.mean() > 0.5 else 0.0)
 
 
-def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, extra=None, eps=EPS):
+def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, extra=None, eps=EPS, buffers_of=dict):
     """model: in float64. inputs: {name: int32 tensor [STEPS, ...]}. logits_of(step), loss_of(step): of the model, the loss a
-    mean. names_of: {their name: tensor} -> {Trireme's name: tensor}. eps: of Adam; one near the size of small gradients makes an
+    mean. names_of: {their name: tensor} -> {Trireme's name: tensor}. buffers_of(): {Trireme's name: state that is not trained}. eps: of Adam; one near the size of small gradients makes an
     update a smooth function of them, where 1e-8 makes whole steps of what is rounding noise in float32."""
     groups = [dict(params=[p for p in model.parameters() if p.dim() > 1], weight_decay=DECAY),
               dict(params=[p for p in model.parameters() if p.dim() < 2], weight_decay=0.0)]
@@ -29,7 +29,8 @@ def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, ex
     out = {key: value.int().contiguous() for key, value in inputs.items()}
     losses, norms = [], []
     put = lambda prefix, tensors: out.update({prefix + n: t.contiguous() for n, t in tensors.items()})
-    put("initial/", {n: t.float() for n, t in named(lambda p: p).items()})
+    state = lambda: {**named(lambda p: p), **{n: t.clone() for n, t in buffers_of().items()}}
+    put("initial/", {n: t.float() for n, t in state().items()})
     for step in range(STEPS):
         if step == 0:
             out["logits"] = logits_of(step).detach().clone().contiguous()
@@ -42,7 +43,7 @@ def record(name, model, names_of, inputs, logits_of, loss_of, generator_file, ex
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP).item())
         optimizer.step()
         if step + 1 in (1, STEPS):
-            put(f"after_{step + 1}/", named(lambda p: p))
+            put(f"after_{step + 1}/", state())
     assert norms[0] > CLIP, "clipping is not tested"
     out["losses"], out["norms"] = torch.tensor(losses, dtype=torch.float64), torch.tensor(norms, dtype=torch.float64)
     if eps != EPS:

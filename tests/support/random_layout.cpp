@@ -56,7 +56,7 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kSeed, "seed", 1'000'000, 10},
     {kPositions, "positions", 5, 6},
     {kAttention, "attention", 4, 4},
-    {kParts, "parts", 4, 3},
+    {kParts, "parts", 6, 4},
 }};
 
 enum Families { kGpt, kTransformer, kBert, kRecurrent };
@@ -67,7 +67,11 @@ bool has_encoder(const LayoutDraw& draw) {
 }
 
 enum Attentions { kPlainAttention, kUndivided, kAdditiveScore, kSharedProjection };
-enum Parts { kAllParts, kNoResiduals, kNoNorms, kNoFeedForward };
+enum Parts { kAllParts, kNoResiduals, kNoNorms, kNoFeedForward, kBatchNorm, kBatchNormOfPadding };
+
+bool has_batch_norm(const LayoutDraw& draw) {
+  return draw[kParts] == kBatchNorm || draw[kParts] == kBatchNormOfPadding;
+}
 
 constexpr int64_t kMostRanks = 16;
 constexpr int64_t kMostVirtualStages = 6;
@@ -91,6 +95,7 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (draw[kFamily] != kGpt) draw[kPacked] = 0;
   if (draw[kFamily] == kRecurrent) draw[kPositions] = draw[kAttention] = draw[kParts] = 0;
   if (draw[kLlama]) draw[kPositions] = 0;
+  if (has_batch_norm(draw)) draw[kMicroSize] = 1;  // one token has no variance
   const bool products_alone = draw[kLlama] || (draw[kPositions] >= 1 && draw[kPositions] <= 3);
   if (products_alone && draw[kAttention] == kAdditiveScore) draw[kAttention] = 0;
   return draw;
@@ -138,6 +143,8 @@ void set_options(const LayoutDraw& draw, ModelConfig& model) {
     model.normalization = Normalization::kNone;
     model.embedding_norm = false;
   }
+  if (has_batch_norm(draw)) model.normalization = Normalization::kBatchNorm;
+  model.batch_norm_padding = draw[kParts] == kBatchNormOfPadding;
 }
 
 /// Heads, feed-forward and the rest of what only Transformers have.
@@ -438,6 +445,11 @@ constexpr Feature kFeatures[] = {
     {"no residual sums", [](auto& d, auto&) { return d[kParts] == kNoResiduals; }},
     {"no norms", [](auto& d, auto&) { return d[kParts] == kNoNorms; }},
     {"no feed-forward", [](auto& d, auto&) { return d[kParts] == kNoFeedForward; }},
+    {"BatchNorm x data", [](auto& d, auto&) { return has_batch_norm(d) && axis_data(d); }},
+    {"BatchNorm x sequence", [](auto& d, auto&) { return has_batch_norm(d) && d[kSequence]; }},
+    {"BatchNorm x pipeline", [](auto& d, auto&) { return has_batch_norm(d) && axis_pipeline(d); }},
+    {"BatchNorm x full recompute", [](auto& d, auto&) { return has_batch_norm(d) && d[kRecompute] == 2; }},
+    {"BatchNorm of padding", [](auto& d, auto&) { return d[kParts] == kBatchNormOfPadding; }},
     {"dropout", [](auto& d, auto&) { return d[kDropout] != 0; }},
     {"attention dropout x tensor", [](auto& d, auto&) { return (d[kDropout] & 2) && axis_tensor(d); }},
     {"accumulation", [](auto& d, auto&) { return d[kMicroBatches] > 0; }},

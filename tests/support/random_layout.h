@@ -45,7 +45,7 @@ enum class Knob {
   kSeed,
   kPositions,  ///< the family's own, relative, relative keys alone, relative_xl, alibi
   kAttention,  ///< plain, undivided scores, additive score, one projection for queries and keys
-  kParts       ///< all, no residual sums, no norms, no feed-forward
+  kParts       ///< all, no residual sums, no norms, no feed-forward, BatchNorm (that counts padding)
 };
 inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kParts) + 1;
 

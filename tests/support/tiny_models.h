@@ -68,7 +68,8 @@ inline std::vector<ModelConfig> tiny_options() {
           with([](ModelConfig& config) {
             config.position_embedding_type = kLearnedAbsolute;
             config.feed_forward = false;
-          })};
+          }),
+          with([](ModelConfig& config) { config.normalization = Normalization::kBatchNorm; })};
 }
 
 /// A plain model with its parameters, drawn from seed 1.
@@ -80,6 +81,7 @@ struct TinyModel {
     precision_config.dtype = precision;
     store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), precision_config));
     store->initialize(context, 1);
+    store->hold(context, model->buffers());
   }
   std::unique_ptr<Model> model;
   std::unique_ptr<ParameterStore> store;

@@ -7,6 +7,10 @@
 
 namespace trireme {
 
+/// Adds float64 sums up over the ranks that hold the other rows of a batch, in place. Called once in forward
+/// and once in backward, on every one of them.
+using SumOverRanks = std::function<void(Tensor& sums)>;
+
 /// One BatchNorm. The running tensors are state without gradient, float32 (float64), written in place.
 struct BatchNormParameters {
   double eps = 1e-5;
@@ -14,9 +18,7 @@ struct BatchNormParameters {
   Parameter* weight = nullptr;  ///< [C]
   Parameter* bias = nullptr;    ///< [C]
   Tensor running_mean = {}, running_variance = {};
-  /// Adds float64 sums up over the data-parallel ranks, in place; null: one rank. Called once in forward and
-  /// once in backward, on every rank.
-  std::function<void(Tensor& sums)> sum_over_ranks = {};
+  SumOverRanks sum_over_ranks = {};  ///< null: one rank has all rows
 };
 
 /// y = batch_norm(x) over the rows of x [rows, C] that count (`counted`: int32 [rows], optional). In training

@@ -98,6 +98,20 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
                 config.embedding_norm = true;
               }),
               HasSubstr("model.embedding_norm: given true, expected false with normalization none"));
+  EXPECT_THAT(lines([](ModelConfig& config) { config.batch_norm_momentum = 0.2; }),
+              HasSubstr("they are of normalization BatchNorm"));
+  EXPECT_THAT(lines([](ModelConfig& config) { config.batch_norm_padding = true; }),
+              HasSubstr("they are of normalization BatchNorm"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config.normalization = Normalization::kBatchNorm;
+                config.add_norm_bias = false;
+              }),
+              HasSubstr("model.add_norm_bias: given false, expected true with normalization BatchNorm"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config = family_named("recurrent").defaults();
+                config.normalization = Normalization::kBatchNorm;
+              }),
+              HasSubstr("model.normalization makes no sense with family recurrent: without recurrent_norm"));
 }
 
 TEST(ModelConfig, AsksForAVocabularyWhereThereIsNone) {

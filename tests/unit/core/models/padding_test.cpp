@@ -12,8 +12,14 @@ namespace {
 
 constexpr int64_t kLength = 5, kSource = 7, kVocabulary = 11;
 
-ModelConfig tiny(const char* family) {
-  ModelConfig config = family_named(family).defaults();
+struct Case {
+  const char* family;
+  Normalization normalization = Normalization::kLayerNorm;
+};
+
+ModelConfig tiny(const Case& which) {
+  ModelConfig config = family_named(which.family).defaults();
+  config.normalization = which.normalization;
   config.num_layers = 2;
   config.hidden_size = 8;
   config.ffn_hidden_size = 12;
@@ -74,10 +80,10 @@ struct PaddedBatch {
 };
 
 /// Loss and every gradient of a pass, as one list.
-std::vector<double> loss_and_gradients(const char* family, const std::vector<int32_t>& lengths,
+std::vector<double> loss_and_gradients(const Case& which, const std::vector<int32_t>& lengths,
                                        const std::vector<int32_t>& source_lengths, uint64_t padding_seed) {
   Context context;
-  TinyModel tiny_model(context, tiny(family), Precision::kFp64);
+  TinyModel tiny_model(context, tiny(which), Precision::kFp64);
   const PaddedBatch padded(context, lengths, source_lengths, padding_seed);
   ForwardPass pass{.batch = padded.batch};
   tiny_model.store->begin_accumulation();
@@ -93,9 +99,9 @@ std::vector<double> loss_and_gradients(const char* family, const std::vector<int
   return numbers;
 }
 
-class Padding : public ::testing::TestWithParam<const char*> {};
+class PaddingBesideTokens : public ::testing::TestWithParam<Case> {};
 
-TEST_P(Padding, ContentChangesNoBitOfLossOrGradients) {
+TEST_P(PaddingBesideTokens, ContentChangesNoBitOfLossOrGradients) {
   const auto with = [&](uint64_t padding_seed) {
     return loss_and_gradients(GetParam(), {5, 3, 1}, {7, 2, 4}, padding_seed);
   };
@@ -104,7 +110,7 @@ TEST_P(Padding, ContentChangesNoBitOfLossOrGradients) {
   EXPECT_NE(loss_and_gradients(GetParam(), {5, 4, 1}, {7, 2, 4}, 1), first) << "lengths do nothing";
 }
 
-TEST_P(Padding, OfAWholeSampleGivesFiniteNumbersAndNoGradient) {
+TEST_P(PaddingBesideTokens, OfAWholeSampleGivesFiniteNumbersAndNoGradient) {
   const std::vector<double> without = loss_and_gradients(GetParam(), {5, 3}, {7, 2}, 1);
   const std::vector<double> with = loss_and_gradients(GetParam(), {5, 3, 0}, {7, 2, 0}, 1);
   ASSERT_EQ(with.size(), without.size());
@@ -113,6 +119,22 @@ TEST_P(Padding, OfAWholeSampleGivesFiniteNumbersAndNoGradient) {
     EXPECT_NEAR(with[i], without[i], 1e-12) << i;
   }
 }
+
+std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
+  const bool batch_norm = info.param.normalization == Normalization::kBatchNorm;
+  return std::string(info.param.family) + (batch_norm ? "_batch_norm" : "");
+}
+
+constexpr Case kTransformer = {"transformer"}, kBert = {"bert"};
+
+INSTANTIATE_TEST_SUITE_P(Models, PaddingBesideTokens,
+                         ::testing::Values(kTransformer, kBert,
+                                           Case{"transformer", Normalization::kBatchNorm},
+                                           Case{"bert", Normalization::kBatchNorm}),
+                         name_of_case);
+
+/// Without a token there are no statistics, so these are not for BatchNorm.
+class Padding : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Padding, OfEverySampleGivesZeros) {
   for (const double number : loss_and_gradients(GetParam(), {0, 0}, {0, 0}, 1)) EXPECT_EQ(number, 0.0);
@@ -123,8 +145,7 @@ TEST_P(Padding, OfAWholeSourceLeavesTheTargetAlone) {
     EXPECT_TRUE(std::isfinite(number));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Padding, ::testing::Values("transformer", "bert"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Families, Padding, ::testing::Values(kTransformer, kBert), name_of_case);
 
 }  // namespace
 }  // namespace trireme::testing

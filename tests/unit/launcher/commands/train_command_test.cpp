@@ -107,6 +107,26 @@ TEST(TrainCommand, TheMovingAverageOfACheckpointEvaluatesToTheLossOfTheRun) {
   EXPECT_EQ(trireme(folder, {"checkpoint", "average", "runs/run", "--output", "runs/mean"}).exit_code, 73);
 }
 
+TEST(TrainCommand, RunningStatisticsAreInCheckpointsAndInTheirAverages) {
+  const TemporaryFolder folder;
+  folder.write("run.yaml", kRun);
+  const ProgramResult trained = trireme(
+      folder, {"train", "run.yaml", "--set", "normalization=BatchNorm", "--set", "batch_norm_momentum=0.5",
+               "--set", "lr=0.05", "--set", "ema_decay=0.7", "--set", "eval_ema=true"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.error;
+  double expected = 0;
+  for (const json& line : metrics_of(folder.path() / "runs/run"))
+    if (line.contains("validation_loss")) expected = line["validation_loss"];
+  ASSERT_EQ(trireme(folder, {"checkpoint", "average", "runs/run", "--ema", "--output", "runs/ema"}).exit_code,
+            0);
+  const ProgramResult averaged = trireme(folder, {"evaluate", "runs/ema"});
+  ASSERT_EQ(averaged.exit_code, 0) << averaged.error;
+  EXPECT_NEAR(json::parse(averaged.out)["validation_loss"], expected, 1e-6);
+  const ProgramResult last = trireme(folder, {"evaluate", "runs/run"});
+  ASSERT_EQ(last.exit_code, 0) << last.error;
+  EXPECT_GT(std::abs(json::parse(last.out)["validation_loss"].get<double>() - expected), 1e-6);
+}
+
 TEST(BleuCommand, PrintsTheScoreOfSacrebleuWithItsSignature) {
   const TemporaryFolder folder;
   folder.write("reference", "The cat sat on the mat.\nA dog barks, twice!\n");

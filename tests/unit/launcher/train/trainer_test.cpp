@@ -47,7 +47,7 @@ RunConfig tiny_run(const TemporaryFolder& folder, const std::vector<std::string>
 
 struct Outcome {
   ExitCode code = ExitCode::kInternal;
-  std::vector<std::byte> masters;  ///< of rank 0
+  std::vector<std::byte> masters, buffers;  ///< of rank 0
 };
 
 /// Trains on thread ranks; the last rank alone is asked to stop when the step `stop_at` begins.
@@ -63,6 +63,8 @@ Outcome train(const RunConfig& config, int num_ranks = 1, int64_t stop_at = -1) 
     outcome.code = code;
     const Tensor& masters = trainer.parameters().masters();
     outcome.masters.assign(masters.raw(), masters.raw() + masters.num_bytes());
+    const Tensor& buffers = trainer.parameters().buffer_values();
+    if (buffers.defined()) outcome.buffers.assign(buffers.raw(), buffers.raw() + buffers.num_bytes());
   });
   return outcome;
 }
@@ -133,18 +135,22 @@ TEST_F(TrainerTest, TheLossFallsAndEverythingIsWritten) {
 
 TEST_F(TrainerTest, ARunThatStopsAndResumesIsBitwiseTheUninterruptedOne) {
   for (const std::string dtype : {"fp32", "bf16"}) {
-    const TemporaryFolder first, second;
-    const RunConfig whole = tiny_run(first, {"dtype=" + dtype}), parts = tiny_run(second, {"dtype=" + dtype});
-    const Outcome expected = train(whole);
-    EXPECT_EQ(train(parts, 1, 5).code, ExitCode::kPreempted);
-    EXPECT_EQ(column(parts, "loss").size(), 5u);
-    const Outcome resumed = train(parts);
-    EXPECT_EQ(resumed.code, ExitCode::kOk);
-    EXPECT_EQ(column(parts, "loss"), column(whole, "loss")) << dtype;
-    EXPECT_EQ(column(parts, "grad_norm"), column(whole, "grad_norm")) << dtype;
-    EXPECT_EQ(column(parts, "tokens"), column(whole, "tokens")) << dtype;
-    EXPECT_EQ(column(parts, "validation_loss"), column(whole, "validation_loss")) << dtype;
-    EXPECT_EQ(resumed.masters, expected.masters) << dtype;
+    for (const std::string norm : {"LayerNorm", "BatchNorm"}) {
+      SCOPED_TRACE(dtype + " " + norm);
+      const TemporaryFolder first, second;
+      const std::vector<std::string> options = {"dtype=" + dtype, "normalization=" + norm};
+      const RunConfig whole = tiny_run(first, options), parts = tiny_run(second, options);
+      const Outcome expected = train(whole);
+      EXPECT_EQ(expected.buffers.empty(), norm == "LayerNorm");
+      EXPECT_EQ(train(parts, 1, 5).code, ExitCode::kPreempted);
+      EXPECT_EQ(column(parts, "loss").size(), 5u);
+      const Outcome resumed = train(parts);
+      EXPECT_EQ(resumed.code, ExitCode::kOk);
+      for (const char* key : {"loss", "grad_norm", "tokens", "validation_loss"})
+        EXPECT_EQ(column(parts, key), column(whole, key)) << key;
+      EXPECT_EQ(resumed.masters, expected.masters);
+      EXPECT_EQ(resumed.buffers, expected.buffers);
+    }
   }
 }
 

@@ -50,6 +50,23 @@ TEST(Replicas, MasterWeightsAreComparedToo) {
                CommError);
 }
 
+TEST(Replicas, BuffersAreComparedToo) {
+  EXPECT_THROW(run_thread_ranks(2,
+                                [](Communicator& world) {
+                                  Context context;
+                                  Mesh mesh(world, ParallelConfig{});
+                                  TestParameters parameters;
+                                  parameters.add("a", {16});
+                                  parameters.allocate(context);
+                                  Buffer mean{"mean", {3}};
+                                  parameters.store().hold(context, {&mean});
+                                  check_replicas(parameters.store(), mesh);
+                                  if (world.rank() == 1) mean.value.data<double>()[2] = 1e-9;
+                                  check_replicas(parameters.store(), mesh);
+                                }),
+               CommError);
+}
+
 TEST(Replicas, TheLastNumberOfAMatrixWithPaddedRowsIsCompared) {
   EXPECT_THROW(run_thread_ranks(2,
                                 [](Communicator& world) {

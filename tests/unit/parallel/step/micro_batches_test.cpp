@@ -28,6 +28,18 @@ TEST(StepSamples, EveryDivisionSeesTheSameSamplesOnce) {
   }
 }
 
+TEST(StepSamples, MicroBatchesOfAllRanksTogetherAreThoseOfOneRank) {
+  for (const int ranks : {2, 3, 4}) {
+    const StepSamples alone{24, 12, 1}, divided{24, 12 / ranks, ranks};
+    for (int64_t i = 0; i < 2; ++i) {
+      std::vector<int64_t> together;
+      for (int rank = 0; rank < ranks; ++rank)
+        for (const int64_t sample : divided.micro_batch(1000, rank, i)) together.push_back(sample);
+      EXPECT_EQ(together, alone.micro_batch(1000, 0, i)) << ranks << " ranks";
+    }
+  }
+}
+
 TEST(StepSamples, ABatchThatDoesNotDivideIsRefusedWithTheNearestThatDo) {
   try {
     StepSamples{10, 2, 2}.num_micro_batches();

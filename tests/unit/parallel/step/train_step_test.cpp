@@ -10,6 +10,7 @@
 #include "parallel/comm/thread_communicator.h"
 #include "tests/support/test_batch.h"
 #include "tests/support/tiny_models.h"
+#include "tests/support/values.h"
 
 namespace trireme {
 namespace {
@@ -154,6 +155,7 @@ TEST(TrainStep, StepsThatAreNotFiniteAreSkippedUpToTheLimitAndNotCountedByTheOpt
   RankOptions options = tiny_options(1);
   options.optimizer = {};  // AdamW: its bias correction counts steps
   options.step.max_skipped_steps = 2;
+  options.model.normalization = Normalization::kBatchNorm;
   const auto weights_after = [&](const std::vector<bool>& poisoned) {
     std::vector<double> weights;
     run_thread_ranks(1, [&](Communicator& world) {
@@ -170,11 +172,27 @@ TEST(TrainStep, StepsThatAreNotFiniteAreSkippedUpToTheLimitAndNotCountedByTheOpt
       }
       const Tensor& values = training.rank.store().values();
       weights.assign(values.data<double>(), values.data<double>() + values.num_elements());
+      const Tensor& statistics = training.rank.store().buffer_values();
+      weights.insert(weights.end(), statistics.data<double>(),
+                     statistics.data<double>() + statistics.num_elements());
     });
     return weights;
   };
   EXPECT_EQ(weights_after({false, true, true, false, true, true}), weights_after({false, false}));
   EXPECT_THROW(weights_after({true, true, true}), Error);
+}
+
+TEST(TrainStep, AStepThatDivergesLeavesRunningStatisticsAsTheyWere) {
+  RankOptions options = tiny_options(2);
+  options.model.normalization = Normalization::kBatchNorm;
+  run_thread_ranks(2, [&](Communicator& world) {
+    Training training(world, options);
+    training.run(1);
+    const std::vector<double> before = testing::values_of(training.rank.store().buffer_values());
+    training.parameter("embedding.position.weight").value.data<double>()[0] = kNan;
+    EXPECT_THROW(training.run(2), Error);
+    EXPECT_EQ(testing::values_of(training.rank.store().buffer_values()), before);
+  });
 }
 
 TEST(TrainStep, Float16FindsItsLossScaleInEveryLayout) {

@@ -205,7 +205,7 @@ TEST_F(TensorLayers, TheResidualStreamHasOneRanksMasksAndNormsOnItsRows) {
       ResidualNormOutput stream = fork->forward(rank.context, dropout->forward(rank.context, pass, x));
       stream = join->forward(rank.context, pass, stream.normalized, stream.sum);
       const Variable y =
-          norm->forward(rank.context, add->forward(rank.context, pass, stream.normalized, stream.sum));
+          norm->forward(rank.context, pass, add->forward(rank.context, pass, stream.normalized, stream.sum));
       rank.merge_rows("y", y.value());
       const Tensor d_y = drawn(rank, {kRows, kWidth}, 6);
       backward(rank.context, {{y, rank.my_rows(d_y)}});
