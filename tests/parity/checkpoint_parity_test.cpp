@@ -5,6 +5,7 @@
 #include "parallel/checkpoint/checkpoint_store.h"
 #include "tests/support/parity.h"
 #include "tests/support/run_program.h"
+#include "tests/support/values.h"
 
 namespace trireme {
 namespace {
@@ -66,7 +67,7 @@ std::string step_path(const TemporaryFolder& folder, int64_t step) {
   return steps_path(folder, step) + fmt::format("/step-{:08}", step);
 }
 
-/// Every byte of values, masters and optimizer states that one rank restores.
+/// Every byte of values, buffers, masters and optimizer states that one rank restores.
 std::string content(const std::string& step_directory, const VerifyCase& run) {
   const TemporaryFolder unused;
   std::string bytes;
@@ -81,6 +82,10 @@ std::string content(const std::string& step_directory, const VerifyCase& run) {
     append(rank.store().values());
     append(rank.store().masters());
     for (const OptimizerState& one : rank.optimizer().state()) append(one.flat);
+    const Tensor& buffers = rank.store().buffer_values();
+    if (!buffers.defined()) return;
+    append(buffers);
+    EXPECT_NE(testing::values_of(buffers).front(), rank.store().buffers().front()->initial);
   };
   verify::run_on_threads(reader, {.before = read});
   return bytes;
@@ -136,6 +141,14 @@ TEST_P(CheckpointParity, ARunThatChangesItsLayoutAtEveryStepIsThatOfOneRank) {
 
 TEST_P(CheckpointParity, EveryBitSurvivesEveryChangeOfLayoutWithMasterWeights) {
   VerifyCase run = testing::parity_run(model(GetParam()), Precision::kBf16);
+  run.rank.micro_batch_size = 2;
+  train_through_chain(run);
+}
+
+TEST(CheckpointOfBatchNorm, EveryBitOfItsRunningStatisticsSurvivesEveryChangeOfLayout) {
+  ModelConfig config = model(false);
+  config.normalization = Normalization::kBatchNorm;
+  VerifyCase run = testing::parity_run(config, Precision::kBf16);
   run.rank.micro_batch_size = 2;
   train_through_chain(run);
 }
