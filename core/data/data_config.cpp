@@ -9,7 +9,8 @@ void DataConfig::fields(FieldVisitor& visitor) {
       {{"indexed", DataSource::kIndexed}, {"synthetic", DataSource::kSynthetic}}};
   visitor.visit_choice<DataSource>(
       {"source",
-       "indexed: token files that `trireme prepare` or Megatron-LM wrote; synthetic: random tokens."},
+       "indexed: token files that `trireme prepare` or Megatron-LM wrote; synthetic: random tokens in their "
+       "place, to try a run: what is said of taking samples from files then does nothing."},
       source, kSources);
   visitor.visit(
       {"data_path",

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "core/base/error.h"
+#include "core/base/idle_fields.h"
 #include "core/data/data_part.h"
 #include "core/data/example_source.h"
 #include "core/data/indexed_source.h"
@@ -169,29 +170,55 @@ std::unique_ptr<SampleSource> make_source(DataPart part, const DataConfig& confi
 
 }  // namespace
 
+namespace {
+
+/// What decides which keys of section `data` mean something.
+struct DataUse {
+  const DataConfig& data;
+  Objective objective;
+
+  bool is(Objective one) const { return objective == one; }
+};
+
+const IdleFields<DataUse> kIdle[] = {
+    {{"target_tokenizer_path"},
+     [](const DataUse& use) { return !use.is(Objective::kTranslation); },
+     "but for translation"},
+    {{"document_mask"},
+     [](const DataUse& use) { return !use.is(Objective::kCausal); },
+     "with samples of their own length, which are no packed documents"},
+    {{"pad_to_seq_length", "pad_to_multiple"},
+     [](const DataUse& use) { return use.is(Objective::kCausal); },
+     "with a causal language model: nothing is padded"},
+    {{"pad_to_multiple"},
+     [](const DataUse& use) { return use.data.pad_to_seq_length; },
+     "with pad_to_seq_length"},
+    {{"length_bucket"},
+     [](const DataUse& use) { return use.is(Objective::kCausal) || use.is(Objective::kMasked); },
+     "but for translation and classification"},
+    {{"mask_prob", "max_predictions_per_seq", "whole_word_mask", "short_seq_prob"},
+     [](const DataUse& use) { return !use.is(Objective::kMasked); },
+     "but for BERT's masked language model"},
+    // 0 is what happens.
+    {{"validation_fraction"},
+     [](const DataUse& use) {
+       return !use.data.valid_data_path.empty() && use.data.validation_fraction != 0;
+     },
+     "with valid_data_path"},
+};
+
+}  // namespace
+
 std::vector<std::string> sample_errors(const DataConfig& config, const SampleNeeds& needs) {
-  std::vector<std::string> errors;
+  std::vector<std::string> errors =
+      idle_field_errors("data", config, DataConfig(), DataUse{config, needs.objective},
+                        std::span<const IdleFields<DataUse>>(kIdle));
   const auto expect = [&](bool holds, const char* key, auto given, const std::string& expected) {
     if (!holds) errors.push_back(fmt::format("data.{}: given {}, expected {}", key, given, expected));
   };
-  const DataConfig usual;
-  const bool causal = needs.objective == Objective::kCausal, masked = needs.objective == Objective::kMasked;
-  expect(causal || !config.document_mask, "document_mask", config.document_mask,
-         "false: samples of this model are not packed documents");
-  const char* kPadded = "its default with a causal language model: nothing is padded";
-  expect(!causal || !config.pad_to_seq_length, "pad_to_seq_length", config.pad_to_seq_length, kPadded);
-  expect(!causal || config.pad_to_multiple == 1, "pad_to_multiple", config.pad_to_multiple, kPadded);
   expect(config.pad_to_multiple > 0 && config.seq_length % config.pad_to_multiple == 0, "pad_to_multiple",
          config.pad_to_multiple, fmt::format("a divisor of data.seq_length {}", config.seq_length));
-  expect(!(causal || masked) || config.length_bucket == 0, "length_bucket", config.length_bucket,
-         "0: it is for translation and classification");
-  const char* kBert = "its default: it is for BERT's masked language model";
-  expect(masked || config.mask_prob == usual.mask_prob, "mask_prob", config.mask_prob, kBert);
-  expect(masked || config.max_predictions_per_seq == 0, "max_predictions_per_seq",
-         config.max_predictions_per_seq, kBert);
-  expect(masked || !config.whole_word_mask, "whole_word_mask", config.whole_word_mask, kBert);
-  expect(masked || config.short_seq_prob == usual.short_seq_prob, "short_seq_prob", config.short_seq_prob,
-         kBert);
+  const bool masked = needs.objective == Objective::kMasked;
   const int64_t least =
       masked ? (needs.next_sentence ? 5 : 3) : (needs.objective == Objective::kClassification ? 3 : 1);
   expect(config.seq_length >= least, "seq_length", config.seq_length,

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/strict_json.h"
 #include "core/models/hugging_face_names.h"
+#include "core/models/idle_options.h"
 
 namespace trireme {
 
@@ -51,40 +52,14 @@ class RangeCheck final : public FieldVisitor {
   std::vector<std::string>& problems_;
 };
 
-/// The value of every field as text.
-class FieldTexts final : public FieldVisitor {
- public:
-  void visit(const Field& field, bool& value) override { add(field, fmt::format("{}", value)); }
-  void visit(const Field& field, int64_t& value) override { add(field, fmt::format("{}", value)); }
-  void visit(const Field& field, double& value) override { add(field, fmt::format("{}", value)); }
-  void visit(const Field& field, std::string& value) override { add(field, value); }
-  void visit(const Field& field, std::vector<int64_t>& v) override { add(field, fmt::format("{}", v)); }
-  void visit(const Field& field, std::vector<double>& v) override { add(field, fmt::format("{}", v)); }
-  void visit(const Field& field, std::vector<std::string>& v) override { add(field, fmt::format("{}", v)); }
-
-  std::vector<std::pair<std::string, std::string>> texts;  ///< in order
-
- private:
-  void add(const Field& field, std::string text) { texts.emplace_back(field.name, std::move(text)); }
-};
-
-std::vector<std::pair<std::string, std::string>> texts_of(ModelConfig config) {
-  FieldTexts visitor;
-  config.fields(visitor);
-  return visitor.texts;
-}
-
 /// Whether the field changes what a model of this kind computes.
 bool counts(const std::string& field, const ModelConfig& config) {
   for (const char* of_training :
        {"init_method", "init_method_std", "scale_init_by_depth", "label_smoothing", "label_smoothing_form"})
     if (field == of_training) return false;
-  if (field.starts_with("rotary_")) return config.rotary();
-  if (field == "sinusoidal_form") return config.position_embedding_type == PositionEmbedding::kSinusoidal;
   if (field == "add_norm_bias") return config.normalization == Normalization::kLayerNorm;
-  if (field == "next_sentence_head" || field == "untie_embeddings_and_output_weights")
-    return config.num_classes == 0;
-  return true;
+  if (field == "next_sentence_head") return config.num_classes == 0;
+  return !is_idle(field, config, idle_model_options());
 }
 
 }  // namespace
@@ -107,8 +82,8 @@ HuggingFaceLimits hugging_face_limits(const ModelConfig& config, const std::map<
   try {
     const HuggingFaceModel back =
         from_hugging_face(to_hugging_face(config, DType::kFloat32, {}), names, "config.json");
-    const auto theirs = texts_of(back.config);
-    const auto given = texts_of(config);
+    const auto theirs = field_texts(back.config);
+    const auto given = field_texts(config);
     for (size_t i = 0; i < given.size(); ++i) {
       const auto& [field, value] = given[i];
       if (value == theirs[i].second || !counts(field, config)) continue;

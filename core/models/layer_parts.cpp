@@ -237,6 +237,10 @@ Variable feed_forward_activation(Context& context, FeedForwardActivation kind, c
       return activation(context, ops::Activation::kGeluErf, x);
     case FeedForwardActivation::kRelu:
       return activation(context, ops::Activation::kRelu, x);
+    case FeedForwardActivation::kSigmoid:
+      return activation(context, ops::Activation::kSigmoid, x);
+    case FeedForwardActivation::kTanh:
+      return activation(context, ops::Activation::kTanh, x);
     case FeedForwardActivation::kGeluTanh:
       break;
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/models/idle_options.h"
 #include "core/models/registry.h"
 
 namespace trireme {
@@ -67,10 +68,10 @@ void ModelConfig::fields(FieldVisitor& visitor) {
                                                  {"relative_xl", PositionEmbedding::kRelativeXl},
                                                  {"alibi", PositionEmbedding::kAlibi},
                                                  {"none", PositionEmbedding::kNone}};
-  static constexpr ActivationNames kActivations[] = {{"gelu_tanh", FeedForwardActivation::kGeluTanh},
-                                                     {"gelu", FeedForwardActivation::kGelu},
-                                                     {"relu", FeedForwardActivation::kRelu},
-                                                     {"swiglu", FeedForwardActivation::kSwiglu}};
+  static constexpr ActivationNames kActivations[] = {
+      {"gelu_tanh", FeedForwardActivation::kGeluTanh}, {"gelu", FeedForwardActivation::kGelu},
+      {"relu", FeedForwardActivation::kRelu},          {"sigmoid", FeedForwardActivation::kSigmoid},
+      {"tanh", FeedForwardActivation::kTanh},          {"swiglu", FeedForwardActivation::kSwiglu}};
   using ScoreNames = std::pair<const char*, AttentionScore>;
   static constexpr ScoreNames kScores[] = {{"dot", AttentionScore::kDot},
                                            {"additive", AttentionScore::kAdditive}};
@@ -221,9 +222,6 @@ void check_switches(const ModelConfig& config, std::vector<std::string>& errors)
   const auto refuse = [&](bool given, const char* sentence) {
     if (given) errors.emplace_back(sentence);
   };
-  refuse(positions != kRelative && (config.relative_max_distance != 16 || !config.relative_values),
-         "model.relative_max_distance, model.relative_values: given values, expected none: they are of "
-         "position_embedding_type relative");
   refuse(additive && (positions == kRelative || positions == kRelativeXl || positions == kRope),
          "model.attention_score: given additive, expected dot: relative, relative_xl and rope positions are "
          "in products of queries and keys; choose dot or other positions");
@@ -233,16 +231,7 @@ void check_switches(const ModelConfig& config, std::vector<std::string>& errors)
   refuse(config.share_query_key && config.num_query_groups != config.num_attention_heads,
          "model.share_query_key: given true, expected false with num_query_groups other than "
          "num_attention_heads: a key head would have several queries");
-  refuse(
-      config.num_classes > 0 && config.label_smoothing > 0,
-      "model.label_smoothing: given a value, expected 0 with num_classes: it is of losses over a vocabulary");
-  const ModelConfig usual;
-  const bool batch_norm = config.normalization == Normalization::kBatchNorm;
-  refuse(!batch_norm && (config.batch_norm_momentum != usual.batch_norm_momentum ||
-                         config.batch_norm_padding != usual.batch_norm_padding),
-         "model.batch_norm_momentum, model.batch_norm_padding: given values, expected none: they are of "
-         "normalization BatchNorm");
-  refuse(batch_norm && !config.add_norm_bias,
+  refuse(config.normalization == Normalization::kBatchNorm && !config.add_norm_bias,
          "model.add_norm_bias: given false, expected true with normalization BatchNorm, which has a bias");
   refuse(config.normalization == Normalization::kNone && config.embedding_norm,
          "model.embedding_norm: given true, expected false with normalization none");
@@ -282,6 +271,10 @@ void ModelConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
             "sinusoidal positions are pairs of sine and cosine, so model.hidden_size must be even, given {}",
             hidden_size));
   check_switches(*this, errors);
+  ModelConfig usual = family_named(family).defaults();
+  usual.ffn_hidden_size = 4 * hidden_size;
+  for (std::string& error : idle_field_errors("model", *this, usual, *this, idle_model_options()))
+    errors.push_back(std::move(error));
   check(vocab_size > 0, "model.vocab_size is 0 and there is no tokenizer to take it from; set it");
   check(vocab_size >= tokenizer_vocab_size || vocab_size == 0,
         fmt::format("model.vocab_size {} is smaller than the tokenizer's vocabulary of {}", vocab_size,

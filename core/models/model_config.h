@@ -10,7 +10,7 @@ enum class Normalization { kLayerNorm, kRmsNorm, kBatchNorm, kNone };
 enum class NormPosition { kPre, kPost };
 enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kRelative, kRelativeXl, kAlibi, kNone };
 enum class AttentionScore { kDot, kAdditive };
-enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu };
+enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu, kSigmoid, kTanh };
 enum class RecurrentCell { kNone, kRnn, kLstm, kGru };
 enum class RecurrentAttention { kNone, kAdditive, kDot };
 enum class AttentionContext { kInput, kOutput };

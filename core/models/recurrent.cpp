@@ -442,8 +442,6 @@ void check(ModelConfig& config, std::vector<std::string>& errors) {
   refuse(!config.residual_connections, "residual_connections", "it has no residual sums");
   refuse(config.normalization == Normalization::kNone, "normalization none",
          "recurrent_norm says whether there are norms");
-  refuse(config.normalization != plain.normalization && !config.recurrent_norm, "normalization",
-         "without recurrent_norm it has no norms");
   refuse(config.norm_position != NormPosition::kPost, "norm_position",
          "it has no residual sums; recurrent_norm puts norms before its layers");
   refuse(config.attention_dropout != 0, "attention_dropout", "hidden_dropout is the one it has");

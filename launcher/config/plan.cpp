@@ -6,6 +6,7 @@
 
 #include "core/data/sample_source.h"
 #include "core/models/registry.h"
+#include "launcher/config/idle_keys.h"
 #include "launcher/config/problems.h"
 #include "launcher/config/rank_options.h"
 #include "launcher/config/run_tokenizers.h"
@@ -37,7 +38,8 @@ BatchPlan plan_batch(RunConfig& config, int64_t num_ranks, ConfigProblems& probl
   batch.micro_batch_size = training.micro_batch_size;
   if (training.global_batch_size == 0) training.global_batch_size = batch.micro_batch_size * batch.data_ranks;
   batch.global_batch_size = training.global_batch_size;
-  batch.tokens_per_step = batch.global_batch_size * config.data.seq_length;
+  if (family_named(config.model.family).needs(config.model).objective == Objective::kCausal)
+    batch.tokens_per_step = batch.global_batch_size * config.data.seq_length;
   const StepSamples samples{batch.global_batch_size, batch.micro_batch_size,
                             static_cast<int>(batch.data_ranks)};
   try {
@@ -46,26 +48,6 @@ BatchPlan plan_batch(RunConfig& config, int64_t num_ranks, ConfigProblems& probl
     problems.add(error);
   }
   return batch;
-}
-
-void check_noam(const OptimizerConfig& optimizer, ConfigProblems& problems) {
-  const OptimizerConfig usual;
-  const bool noam = optimizer.lr_decay_style == LrDecayStyle::kNoam;
-  const auto unset = [&](const char* key, auto given, auto expected) {
-    if (given != expected)
-      problems.add("optimizer.{}: given {}, expected nothing {} lr_decay_style noam", key, given,
-                   noam ? "with" : "without");
-  };
-  if (!noam) {
-    unset("noam_factor", optimizer.noam_factor, usual.noam_factor);
-    unset("noam_model_size", optimizer.noam_model_size, usual.noam_model_size);
-    return;
-  }
-  unset("lr", optimizer.lr, usual.lr);
-  unset("min_lr", optimizer.min_lr, usual.min_lr);
-  unset("lr_decay_iters", optimizer.lr_decay_iters, usual.lr_decay_iters);
-  if (optimizer.lr_warmup_iters < 1)
-    problems.add("optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style noam");
 }
 
 void check_schedule(const RunConfig& config, ConfigProblems& problems) {
@@ -80,62 +62,23 @@ void check_schedule(const RunConfig& config, ConfigProblems& problems) {
           "optimizer.lr_wsd_decay_iters: given {}, expected 1 to {} (the steps of the schedule) with "
           "lr_decay_style WSD",
           optimizer.lr_wsd_decay_iters, decay);
-  } else if (optimizer.lr_wsd_decay_iters != 0) {
-    problems.add("optimizer.lr_wsd_decay_iters: given {}, expected 0 unless lr_decay_style is WSD",
-                 optimizer.lr_wsd_decay_iters);
   }
-  if (optimizer.lr_decay_style == LrDecayStyle::kInverseSquareRoot && optimizer.lr_warmup_iters < 1)
-    problems.add(
-        "optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style inverse-square-root");
-  check_noam(optimizer, problems);
-}
-
-void check_evaluation(const RunConfig& config, ConfigProblems& problems) {
-  const TrainingConfig& training = config.training;
-  const TrainingConfig usual;
-  if (training.eval_ema && config.optimizer.ema_decay == 0)
-    problems.add("training.eval_ema: given true, expected false without optimizer.ema_decay");
-  if (training.early_stopping_patience > 0) {
-    if (training.eval_interval == 0)
-      problems.add("training.early_stopping_patience: given {}, expected 0 without training.eval_interval",
-                   training.early_stopping_patience);
-    return;
-  }
-  if (training.early_stopping_min_delta != usual.early_stopping_min_delta)
-    problems.add(
-        "training.early_stopping_min_delta: given {}, expected nothing without early_stopping_patience",
-        training.early_stopping_min_delta);
-  if (training.early_stopping_metric != usual.early_stopping_metric)
-    problems.add("training.early_stopping_metric: given {}, expected nothing without early_stopping_patience",
-                 training.early_stopping_metric);
+  const bool noam = optimizer.lr_decay_style == LrDecayStyle::kNoam;
+  if ((noam || optimizer.lr_decay_style == LrDecayStyle::kInverseSquareRoot) && optimizer.lr_warmup_iters < 1)
+    problems.add("optimizer.lr_warmup_iters: given 0, expected at least 1 with lr_decay_style {}",
+                 noam ? "noam" : "inverse-square-root");
 }
 
 void check_precision(const PrecisionConfig& precision, ConfigProblems& problems) {
-  if (precision.dtype == Precision::kFp16) {
-    if (precision.initial_loss_scale < precision.min_loss_scale)
-      problems.add("precision.initial_loss_scale: given {}, expected at least precision.min_loss_scale {}",
-                   precision.initial_loss_scale, precision.min_loss_scale);
-    return;
-  }
-  const PrecisionConfig usual;
-  const auto unset = [&](const char* key, double given, double expected) {
-    if (given != expected)
-      problems.add("precision.{}: given {}, expected nothing unless precision.dtype is fp16", key, given);
-  };
-  unset("loss_scale", precision.loss_scale, usual.loss_scale);
-  unset("initial_loss_scale", precision.initial_loss_scale, usual.initial_loss_scale);
-  unset("min_loss_scale", precision.min_loss_scale, usual.min_loss_scale);
-  unset("loss_scale_window", static_cast<double>(precision.loss_scale_window),
-        static_cast<double>(usual.loss_scale_window));
-  unset("hysteresis", static_cast<double>(precision.hysteresis), static_cast<double>(usual.hysteresis));
+  if (precision.dtype == Precision::kFp16 && precision.initial_loss_scale < precision.min_loss_scale)
+    problems.add("precision.initial_loss_scale: given {}, expected at least precision.min_loss_scale {}",
+                 precision.initial_loss_scale, precision.min_loss_scale);
 }
 
 void check_recompute(const RunConfig& config, ConfigProblems& problems) {
   const int64_t num_layers = config.training.recompute_num_layers;
-  if (config.training.recompute_granularity == RecomputeGranularity::kNone && num_layers != 0)
-    problems.add("training.recompute_num_layers: given {}, expected 0 with recompute_granularity none",
-                 num_layers);
-  else if (num_layers > config.model.num_layers_in_all())
+  if (config.training.recompute_granularity != RecomputeGranularity::kNone &&
+      num_layers > config.model.num_layers_in_all())
     problems.add("training.recompute_num_layers: given {}, expected at most the model's {} layers",
                  num_layers, config.model.num_layers_in_all());
 }
@@ -172,12 +115,7 @@ void check_resume(const TrainingConfig& training, ConfigProblems& problems) {
 
 void check_initialize(const TrainingConfig& training, ConfigProblems& problems) {
   const std::string& from = training.initialize_from;
-  if (from.empty()) {
-    if (!training.initialize_only.empty())
-      problems.add(
-          "training.initialize_only: given patterns, expected none without training.initialize_from");
-    return;
-  }
+  if (from.empty()) return;
   if (training.resume != "auto" && training.resume != "never")
     problems.add("training.initialize_from: given {}, expected nothing with training.resume: {}", from,
                  training.resume);
@@ -218,9 +156,6 @@ SampleNeeds plan_samples(const RunConfig& config, const RunTokenizers& tokenizer
   needs.global_batch_size = config.training.global_batch_size;
   needs.roles = token_roles(tokenizers, config.data, needs, problems);
   for (const std::string& error : sample_errors(config.data, needs)) problems.add("{}", error);
-  if (needs.objective != Objective::kTranslation && !config.data.target_tokenizer_path.empty())
-    problems.add("data.target_tokenizer_path: given {}, expected nothing: it is for translation",
-                 config.data.target_tokenizer_path);
   const bool two_segments = needs.next_sentence || needs.objective == Objective::kClassification;
   if (two_segments && config.model.num_token_types == 1)
     problems.add("model.num_token_types: given 1, expected 0 or at least 2: a sample may have two segments");
@@ -235,10 +170,10 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
   RunPlan plan;
   plan.batch = plan_batch(config, num_ranks, problems);
   check_schedule(config, problems);
+  check_idle_keys(config, problems);
   if (config.optimizer.lr_decay_style == LrDecayStyle::kNoam && config.optimizer.noam_model_size == 0)
     config.optimizer.noam_model_size = config.model.hidden_size;
   check_precision(config.precision, problems);
-  check_evaluation(config, problems);
   check_recompute(config, problems);
   check_data(config.data, problems);
   check_resume(config.training, problems);
@@ -265,11 +200,15 @@ RunPlan plan_run(RunConfig config, int64_t num_ranks) {
 }
 
 std::string describe(const BatchPlan& batch) {
-  return fmt::format("{} {} x {} {} x {} {} = {} {} = {} tokens a step", batch.data_ranks,
-                     batch.data_ranks == 1 ? "rank" : "ranks", batch.micro_batches,
-                     batch.micro_batches == 1 ? "micro-batch" : "micro-batches", batch.micro_batch_size,
-                     batch.micro_batch_size == 1 ? "sample" : "samples", batch.global_batch_size,
-                     batch.global_batch_size == 1 ? "sample" : "samples", batch.tokens_per_step);
+  const auto counted = [](int64_t count, const char* what, const char* plural) {
+    return fmt::format("{} {}", count, count == 1 ? what : plural);
+  };
+  const std::string tokens =
+      batch.tokens_per_step > 0 ? fmt::format(" = {} tokens", batch.tokens_per_step) : "";
+  return fmt::format("{} x {} x {} = {}{} a step", counted(batch.data_ranks, "rank", "ranks"),
+                     counted(batch.micro_batches, "micro-batch", "micro-batches"),
+                     counted(batch.micro_batch_size, "sample", "samples"),
+                     counted(batch.global_batch_size, "sample", "samples"), tokens);
 }
 
 }  // namespace trireme

@@ -14,7 +14,7 @@ struct BatchPlan {
   int64_t micro_batch_size = 1;   ///< samples
   int64_t micro_batches = 1;      ///< a rank takes in a step
   int64_t global_batch_size = 1;  ///< samples
-  int64_t tokens_per_step = 1;
+  int64_t tokens_per_step = 0;    ///< 0: samples have their own lengths
 };
 
 /// A configuration with nothing left open, for a number of ranks.
@@ -31,7 +31,7 @@ struct RunPlan {
 /// used. Reads no tokens, needs no MPI.
 RunPlan plan_run(RunConfig config, int64_t num_ranks);
 
-/// "2 ranks x 3 micro-batches x 4 samples = 24 samples = 1536 tokens a step".
+/// "2 ranks x 3 micro-batches x 4 samples = 24 samples = 1536 tokens a step", or "... = 24 samples a step".
 std::string describe(const BatchPlan& batch);
 
 }  // namespace trireme

@@ -119,7 +119,7 @@ Batch make_batch(Context& context, const std::vector<int64_t>& samples, const Ma
   if (padded) add_lengths(context, batch, what.seq_length);
   for (int64_t row = 0; row < count; ++row) fill_row(batch, row, what);
   if (has_encoder(what.model)) add_source(context, batch, what);
-  if (what.model.next_sentence_head) add_labels(context, batch, 2);
+  if (what.model.next_sentence_head && what.model.num_classes == 0) add_labels(context, batch, 2);
   if (what.model.num_classes > 0) {
     add_labels(context, batch, what.model.num_classes);
     batch.num_targets[LossTerm::kTokens] = 0;  // a classifier predicts no tokens

@@ -136,7 +136,12 @@ class Shrinker {
       model.num_query_groups = now_.tensor * std::min<int64_t>(groups / before_.tensor, 2);
       model.num_attention_heads = model.num_query_groups * std::min<int64_t>(heads / groups, 2);
     }
-    model.kv_channels = full_model().kv_channels % 2 == 0 ? 4 : 3;
+    // Rope turns pairs of a head's channels, sinusoids and an encoder in two directions halve the width: what
+    // is even stays so.
+    const bool even_width = full_model().hidden_size % 2 == 0;
+    const bool even_heads =
+        full_model().kv_channels % 2 == 0 || (even_width && model.num_attention_heads % 2 != 0);
+    model.kv_channels = even_heads ? 4 : 3;
     const bool as_wide = full_model().hidden_size == heads * full_model().kv_channels;
     model.hidden_size = model.num_attention_heads * model.kv_channels + (as_wide ? 0 : 4);
   }
@@ -144,8 +149,9 @@ class Shrinker {
   void shrink_sizes() {
     ModelConfig& model = rank().model;
     model.ffn_hidden_size =
-        model.recurrent() ? 4 * model.hidden_size
-                          : small_multiple(full_model().ffn_hidden_size, before_.tensor, now_.tensor, 6);
+        model.recurrent() || !model.feed_forward
+            ? 4 * model.hidden_size
+            : small_multiple(full_model().ffn_hidden_size, before_.tensor, now_.tensor, 6);
     model.vocab_size =
         small_multiple(full_model().vocab_size, before_.tensor, now_.tensor, now_.tensor == 1 ? 17 : 8);
     rank().seq_length = kLength;

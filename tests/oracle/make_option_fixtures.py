@@ -25,9 +25,9 @@ SLOPES = [2.0 ** -4, 2.0 ** -8, 2.0 ** -2]
 
 class Options:
     def __init__(self, positions="none", values=True, additive=False, scaled=True, shared=False, residual=True, norm=True,
-                 feed_forward=True):
+                 feed_forward=True, activation=torch.relu):
         self.positions, self.values, self.additive, self.scaled, self.shared = positions, values, additive, scaled, shared
-        self.residual, self.norm, self.feed_forward = residual, norm, feed_forward
+        self.residual, self.norm, self.feed_forward, self.activation = residual, norm, feed_forward, activation
 
 
 def shapes(options):
@@ -149,7 +149,7 @@ class Model(torch.nn.Module):
     def feed_forward(self, layer, x):
         if not self.options.feed_forward:
             return x
-        branch = self.linear(layer + "mlp.down", self.linear(layer + "mlp.up", x).relu())
+        branch = self.linear(layer + "mlp.down", self.options.activation(self.linear(layer + "mlp.up", x)))
         return self.around(layer + "mlp_norm", x, branch)
 
     def sample(self, source, source_length, tokens):
@@ -187,6 +187,6 @@ def make(name, seed, options):
 make("relative", 31, Options(positions="relative"))
 make("shared", 32, Options(positions="relative", values=False, shared=True))
 make("relative_xl", 33, Options(positions="relative_xl"))
-make("alibi", 34, Options(positions="alibi", scaled=False))
-make("additive", 35, Options(positions="sinusoidal", additive=True, norm=False))
+make("alibi", 34, Options(positions="alibi", scaled=False, activation=torch.sigmoid))
+make("additive", 35, Options(positions="sinusoidal", additive=True, norm=False, activation=torch.tanh))
 make("bare", 36, Options(positions="sinusoidal", residual=False, feed_forward=False))

@@ -154,6 +154,7 @@ ModelConfig shared_option() {
 ModelConfig alibi_option() {
   ModelConfig config = option(PositionEmbedding::kAlibi);
   config.scale_attention = false;
+  config.activation = FeedForwardActivation::kSigmoid;
   return config;
 }
 
@@ -161,6 +162,7 @@ ModelConfig additive_option() {
   ModelConfig config = option(PositionEmbedding::kSinusoidal);
   config.attention_score = AttentionScore::kAdditive;
   config.normalization = Normalization::kNone;
+  config.activation = FeedForwardActivation::kTanh;
   return config;
 }
 
@@ -168,6 +170,7 @@ ModelConfig bare_option() {
   ModelConfig config = option(PositionEmbedding::kSinusoidal);
   config.residual_connections = false;
   config.feed_forward = false;
+  config.ffn_hidden_size = 0;
   return config;
 }
 

@@ -57,6 +57,7 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kPositions, "positions", 5, 6},
     {kAttention, "attention", 4, 4},
     {kParts, "parts", 6, 4},
+    {kActivation, "activation", 3, 3},
 }};
 
 enum Families { kGpt, kTransformer, kBert, kRecurrent };
@@ -94,6 +95,8 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (draw[kRecompute] == 0) draw[kRecomputeLayers] = 0;
   if (draw[kFamily] != kGpt) draw[kPacked] = 0;
   if (draw[kFamily] == kRecurrent) draw[kPositions] = draw[kAttention] = draw[kParts] = 0;
+  if (draw[kParts] == kNoNorms) draw[kNormPosition] = 0;
+  if (draw[kFamily] == kRecurrent || draw[kLlama] || draw[kParts] == kNoFeedForward) draw[kActivation] = 0;
   if (draw[kLlama]) draw[kPositions] = 0;
   if (has_batch_norm(draw)) draw[kMicroSize] = 1;  // one token has no variance
   const bool products_alone = draw[kLlama] || (draw[kPositions] >= 1 && draw[kPositions] <= 3);
@@ -138,7 +141,6 @@ void set_options(const LayoutDraw& draw, ModelConfig& model) {
     model.num_query_groups = model.num_attention_heads;
   }
   model.residual_connections = draw[kParts] != kNoResiduals;
-  model.feed_forward = draw[kParts] != kNoFeedForward;
   if (draw[kParts] == kNoNorms) {
     model.normalization = Normalization::kNone;
     model.embedding_norm = false;
@@ -154,13 +156,17 @@ void set_attention(const LayoutDraw& draw, ModelConfig& model) {
   const std::vector<int64_t> groups = possible_groups(model.num_attention_heads, tensor);
   model.num_query_groups = groups[static_cast<size_t>(draw[kGroups]) % groups.size()];
   model.kv_channels = draw[kLlama] ? 4 : 3;
-  model.ffn_hidden_size = tensor * (draw[kLlama] ? 3 : 4) + draw[kFeedForward];
+  model.feed_forward = draw[kParts] != kNoFeedForward;
+  if (model.feed_forward) model.ffn_hidden_size = tensor * (draw[kLlama] ? 3 : 4) + draw[kFeedForward];
   if (draw[kLlama]) {
     model.position_embedding_type = PositionEmbedding::kRope;
     model.normalization = Normalization::kRmsNorm;
-    model.activation = FeedForwardActivation::kSwiglu;
+    if (model.feed_forward) model.activation = FeedForwardActivation::kSwiglu;
     model.add_bias_linear = false;
   }
+  if (draw[kActivation] > 0)
+    model.activation =
+        draw[kActivation] == 1 ? FeedForwardActivation::kSigmoid : FeedForwardActivation::kTanh;
   model.attention_dropout = draw[kDropout] & 2 ? 0.1 : 0;
   set_options(draw, model);
 }
@@ -209,7 +215,7 @@ ModelConfig model_of(const LayoutDraw& draw, int64_t seq_length) {
     set_recurrent(draw, model);
   else
     set_attention(draw, model);
-  model.untie_embeddings_and_output_weights = draw[kUntied] != 0;
+  model.untie_embeddings_and_output_weights = draw[kUntied] != 0 && model.num_classes == 0;
   model.hidden_dropout = draw[kDropout] & 1 ? 0.1 : 0;
   model.resolve(0, seq_length);
   return model;
@@ -442,6 +448,8 @@ constexpr Feature kFeatures[] = {
      [](auto& d, auto&) { return d[kAttention] == kAdditiveScore && axis_tensor(d); }},
     {"shared query and key x tensor",
      [](auto& d, auto&) { return d[kAttention] == kSharedProjection && axis_tensor(d); }},
+    {"sigmoid", [](auto& d, auto&) { return d[kActivation] == 1; }},
+    {"tanh x tensor", [](auto& d, auto&) { return d[kActivation] == 2 && axis_tensor(d); }},
     {"no residual sums", [](auto& d, auto&) { return d[kParts] == kNoResiduals; }},
     {"no norms", [](auto& d, auto&) { return d[kParts] == kNoNorms; }},
     {"no feed-forward", [](auto& d, auto&) { return d[kParts] == kNoFeedForward; }},

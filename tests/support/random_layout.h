@@ -45,9 +45,10 @@ enum class Knob {
   kSeed,
   kPositions,  ///< the family's own, relative, relative keys alone, relative_xl, alibi
   kAttention,  ///< plain, undivided scores, additive score, one projection for queries and keys
-  kParts       ///< all, no residual sums, no norms, no feed-forward, BatchNorm (that counts padding)
+  kParts,      ///< all, no residual sums, no norms, no feed-forward, BatchNorm (that counts padding)
+  kActivation  ///< the family's own (Llama's: swiglu), sigmoid, tanh
 };
-inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kParts) + 1;
+inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kActivation) + 1;
 
 struct LayoutDraw {
   std::array<int64_t, kNumKnobs> values{};

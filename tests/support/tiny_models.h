@@ -68,6 +68,8 @@ inline std::vector<ModelConfig> tiny_options() {
           with([](ModelConfig& config) {
             config.position_embedding_type = kLearnedAbsolute;
             config.feed_forward = false;
+            config.ffn_hidden_size = 0;
+            config.activation = FeedForwardActivation::kGeluTanh;
           }),
           with([](ModelConfig& config) { config.normalization = Normalization::kBatchNorm; })};
 }

@@ -374,7 +374,7 @@ TEST_F(MaskedSourceTest, SaysWhatIsWrong) {
   EXPECT_THAT(error(good, [](DataConfig& data) { data.seq_length = 4; }),
               HasSubstr("data.seq_length: given 4, expected at least 5"));
   EXPECT_THAT(error(good, [](DataConfig& data) { data.length_bucket = 4; }),
-              HasSubstr("data.length_bucket: given 4, expected 0"));
+              HasSubstr("data.length_bucket: given 4, expected nothing but for translation"));
   EXPECT_THAT(error(good, [](DataConfig& data) { data.document_mask = true; }),
               HasSubstr("data.document_mask"));
   needs_.vocab_size = 20;

@@ -202,7 +202,7 @@ TEST_F(TranslationTest, RefusesOptionsOfOtherObjectives) {
     return message_of([&] { make_training_source(data, needs_, 1); });
   };
   EXPECT_THAT(error([](auto& data) { data.document_mask = true; }),
-              HasSubstr("data.document_mask: given true, expected false"));
+              HasSubstr("data.document_mask: given true, expected nothing with samples of their own"));
   EXPECT_THAT(error([](auto& data) { data.mask_prob = 0.2; }), HasSubstr("data.mask_prob: given 0.2"));
   EXPECT_THAT(error([](auto& data) { data.max_predictions_per_seq = 2; }),
               HasSubstr("data.max_predictions_per_seq: given 2"));

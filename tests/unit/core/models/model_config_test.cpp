@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "core/base/error.h"
 #include "core/models/registry.h"
 
@@ -72,10 +74,6 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
     change(config);
     return message_of(config, 10, 8);
   };
-  EXPECT_THAT(lines([](ModelConfig& config) { config.relative_max_distance = 3; }),
-              HasSubstr("they are of position_embedding_type relative"));
-  EXPECT_THAT(lines([](ModelConfig& config) { config.relative_values = false; }),
-              HasSubstr("they are of position_embedding_type relative"));
   for (const auto positions :
        {PositionEmbedding::kRelative, PositionEmbedding::kRelativeXl, PositionEmbedding::kRope})
     EXPECT_THAT(lines([&](ModelConfig& config) {
@@ -98,10 +96,6 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
                 config.embedding_norm = true;
               }),
               HasSubstr("model.embedding_norm: given true, expected false with normalization none"));
-  EXPECT_THAT(lines([](ModelConfig& config) { config.batch_norm_momentum = 0.2; }),
-              HasSubstr("they are of normalization BatchNorm"));
-  EXPECT_THAT(lines([](ModelConfig& config) { config.batch_norm_padding = true; }),
-              HasSubstr("they are of normalization BatchNorm"));
   EXPECT_THAT(lines([](ModelConfig& config) {
                 config.normalization = Normalization::kBatchNorm;
                 config.add_norm_bias = false;
@@ -111,18 +105,106 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
                 config = family_named("recurrent").defaults();
                 config.normalization = Normalization::kBatchNorm;
               }),
-              HasSubstr("model.normalization makes no sense with family recurrent: without recurrent_norm"));
+              HasSubstr("model.normalization: given BatchNorm, expected nothing without recurrent_norm or"));
 }
 
 TEST(ModelConfig, AsksForAVocabularyWhereThereIsNone) {
   EXPECT_THAT(message_of(ModelConfig(), 0, 8), HasSubstr("model.vocab_size is 0"));
 }
 
-TEST(ModelConfig, RefusesLabelSmoothingOfAClassifier) {
-  ModelConfig config = family_named("bert").defaults();
-  config.num_classes = 2;
-  config.label_smoothing = 0.1;
-  EXPECT_THAT(message_of(config, 11, 8), HasSubstr("model.label_smoothing: given a value, expected 0"));
+TEST(ModelConfig, RefusesWhatWouldBeIgnored) {
+  struct Row {
+    const char* family;
+    std::function<void(ModelConfig&)> change;
+    const char* error;
+  };
+  const Row rows[] = {
+      {"gpt", [](auto& config) { config.relative_max_distance = 3; },
+       "model.relative_max_distance: given 3, expected nothing without position_embedding_type relative"},
+      {"gpt", [](auto& config) { config.relative_values = false; },
+       "model.relative_values: given false, expected nothing without position_embedding_type relative"},
+      {"gpt", [](auto& config) { config.rotary_base = 5e5; },
+       "model.rotary_base: given 500000, expected nothing without position_embedding_type rope"},
+      {"gpt", [](auto& config) { config.rotary_interleaved = true; },
+       "model.rotary_interleaved: given true, expected nothing without position_embedding_type rope"},
+      {"transformer",
+       [](auto& config) {
+         config.position_embedding_type = PositionEmbedding::kRelativeXl;
+         config.sinusoidal_form = ops::SinusoidForm::kConcatenated;
+       },
+       "model.sinusoidal_form: given concatenated, expected nothing without position_embedding_type "
+       "sinusoidal"},
+      {"gpt",
+       [](auto& config) {
+         config.feed_forward = false;
+         config.ffn_hidden_size = 3;
+       },
+       "model.ffn_hidden_size: given 3, expected nothing with feed_forward: false"},
+      {"gpt",
+       [](auto& config) {
+         config.feed_forward = false;
+         config.activation = FeedForwardActivation::kRelu;
+       },
+       "model.activation: given relu, expected nothing with feed_forward: false"},
+      {"gpt",
+       [](auto& config) {
+         config.normalization = Normalization::kNone;
+         config.norm_position = NormPosition::kPost;
+       },
+       "model.norm_position: given post, expected nothing with normalization none"},
+      {"transformer",
+       [](auto& config) {
+         config.normalization = Normalization::kNone;
+         config.norm_epsilon = 1e-3;
+       },
+       "model.norm_epsilon: given 0.001, expected nothing without norms"},
+      {"gpt",
+       [](auto& config) {
+         config.normalization = Normalization::kNone;
+         config.add_norm_bias = false;
+       },
+       "model.add_norm_bias: given false, expected nothing without norms"},
+      {"recurrent", [](auto& config) { config.norm_epsilon = 1e-3; },
+       "model.norm_epsilon: given 0.001, expected nothing without norms"},
+      {"recurrent", [](auto& config) { config.normalization = Normalization::kRmsNorm; },
+       "model.normalization: given RMSNorm, expected nothing without recurrent_norm or embedding_norm"},
+      {"gpt", [](auto& config) { config.batch_norm_momentum = 0.2; },
+       "model.batch_norm_momentum: given 0.2, expected nothing without normalization BatchNorm"},
+      {"gpt", [](auto& config) { config.batch_norm_padding = true; },
+       "model.batch_norm_padding: given true, expected nothing without normalization BatchNorm"},
+      {"gpt", [](auto& config) { config.label_smoothing_form = ops::SmoothingForm::kOthers; },
+       "model.label_smoothing_form: given others, expected nothing without label_smoothing"},
+      {"bert",
+       [](auto& config) {
+         config.num_classes = 2;
+         config.label_smoothing = 0.1;
+       },
+       "model.label_smoothing: given 0.1, expected nothing with num_classes"},
+      {"bert",
+       [](auto& config) {
+         config.num_classes = 2;
+         config.untie_embeddings_and_output_weights = true;
+       },
+       "model.untie_embeddings_and_output_weights: given true, expected nothing with num_classes"},
+      {"transformer", [](auto& config) { config.scale_init_by_depth = true; },
+       "model.scale_init_by_depth: given true, expected nothing with init_method xavier_uniform"},
+  };
+  for (const Row& row : rows) {
+    ModelConfig config = family_named(row.family).defaults();
+    row.change(config);
+    EXPECT_THAT(message_of(config, 11, 8), HasSubstr(row.error));
+  }
+}
+
+TEST(ModelConfig, NeverRefusesAFamilysOwnDefaults) {
+  for (const Family& family : families()) EXPECT_EQ(message_of(family.defaults(), 11, 8), "") << family.name;
+  ModelConfig config = family_named("gpt").defaults();  // whose scale_init_by_depth is true
+  config.init_method = InitMethod::kXavierUniform;
+  EXPECT_EQ(message_of(config, 11, 8), "");
+  config = family_named("bert").defaults();  // the head of masked tokens has the activation
+  config.feed_forward = false;
+  config.activation = FeedForwardActivation::kTanh;
+  EXPECT_EQ(message_of(config, 11, 8), "");
 }
 
 }  // namespace

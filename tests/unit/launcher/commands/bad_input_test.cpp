@@ -182,7 +182,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"PatternsOfWeightsFromNowhere",
              {"train", "run.yaml", "--set", "initialize_only=[head.*]"},
              64,
-             "training.initialize_only: given patterns, expected none without training.initialize_from"},
+             "training.initialize_only: given [head.*], expected nothing without training.initialize_from"},
         Case{
             "ResumeFromNowhere",
             {"train", "run.yaml", "--set", "resume=missing"},

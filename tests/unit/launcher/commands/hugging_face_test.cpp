@@ -553,7 +553,6 @@ TEST(HuggingFaceObstacles, AreWhatConfigJsonCannotSay) {
                           model.hidden_dropout = 0.3;
                           model.attention_dropout = 0.2;
                           model.init_method = InitMethod::kXavierUniform;
-                          model.rotary_base = 500;
                         }),
               "");
   const std::vector<std::tuple<const char*, std::function<void(ModelConfig&)>, const char*>> cases = {
@@ -742,7 +741,7 @@ TEST_F(HuggingFace, PlansNameWhatIsWrongWithInitialWeights) {
       refusal(tuning(import_model(fixture("gpt2"), "imported"), path("run"), {"initialize_from=missing"})),
       HasSubstr("64 training.initialize_from: given missing, expected a step folder"));
   EXPECT_THAT(refusal(tuning(path("imported"), path("run"), {"initialize_from=''", "initialize_only=[a]"})),
-              HasSubstr("64 training.initialize_only: given patterns, expected none without"));
+              HasSubstr("64 training.initialize_only: given [a], expected nothing without"));
 }
 
 }  // namespace

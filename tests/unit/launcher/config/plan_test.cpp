@@ -41,6 +41,9 @@ TEST(RunPlan, FillsInWhatIsDerived) {
   EXPECT_EQ(plan.config.model.max_position_embeddings, 64);
   EXPECT_EQ(plan.config.model.ffn_hidden_size, 4 * 768);
   EXPECT_EQ(describe(plan.batch), "2 ranks x 1 micro-batch x 3 samples = 6 samples = 384 tokens a step");
+  config.model = family_named("transformer").defaults();  // whose samples have their own lengths
+  config.model.vocab_size = 100;
+  EXPECT_EQ(describe(plan_run(config, 2).batch), "2 ranks x 1 micro-batch x 3 samples = 6 samples a step");
 }
 
 TEST(RunPlan, RefusesABatchThatDoesNotDivideWithTheArithmetic) {
@@ -102,7 +105,7 @@ TEST(RunPlan, TakesALossScaleForFp16Only) {
 
 TEST(RunPlan, RecomputesLayersThatExist) {
   EXPECT_EQ(error_of([](RunConfig& config) { config.training.recompute_num_layers = 2; }),
-            "training.recompute_num_layers: given 2, expected 0 with recompute_granularity none");
+            "training.recompute_num_layers: given 2, expected nothing with recompute_granularity none");
   EXPECT_EQ(error_of([](RunConfig& config) {
               config.training.recompute_granularity = RecomputeGranularity::kSelective;
               config.training.recompute_num_layers = 13;
@@ -117,7 +120,7 @@ TEST(RunPlan, RefusesSchedulesThatContradictThemselves) {
             "optimizer.lr_wsd_decay_iters: given 0, expected 1 to 1000 (the steps of the schedule) with "
             "lr_decay_style WSD");
   EXPECT_EQ(error_of([](RunConfig& config) { config.optimizer.lr_wsd_decay_iters = 5; }),
-            "optimizer.lr_wsd_decay_iters: given 5, expected 0 unless lr_decay_style is WSD");
+            "optimizer.lr_wsd_decay_iters: given 5, expected nothing without lr_decay_style WSD");
 }
 
 TEST(RunPlan, TakesTheModelSizeOfNoamFromTheModelAndRefusesWhatNoamDoesNotRead) {
@@ -142,9 +145,9 @@ TEST(RunPlan, TakesTheModelSizeOfNoamFromTheModelAndRefusesWhatNoamDoesNotRead) 
 
 TEST(RunPlan, RefusesEarlyStoppingAndAveragesThatHaveNothingToGoBy) {
   EXPECT_EQ(error_of([](RunConfig& config) { config.training.eval_ema = true; }),
-            "training.eval_ema: given true, expected false without optimizer.ema_decay");
+            "training.eval_ema: given true, expected nothing without optimizer.ema_decay");
   EXPECT_EQ(error_of([](RunConfig& config) { config.training.early_stopping_patience = 3; }),
-            "training.early_stopping_patience: given 3, expected 0 without training.eval_interval");
+            "training.early_stopping_patience: given 3, expected nothing without training.eval_interval");
   EXPECT_EQ(error_of([](RunConfig& config) { config.training.early_stopping_min_delta = 0.5; }),
             "training.early_stopping_min_delta: given 0.5, expected nothing without early_stopping_patience");
   EXPECT_EQ(
@@ -247,13 +250,13 @@ TEST(RunPlan, GivesTheSourceItsOwnVocabulary) {
   EXPECT_THAT(error_of_plan(config),
               HasSubstr("target: the WordPiece tokenizer has no special token 'begin'"));
   EXPECT_THAT(error_of([](RunConfig& config) { config.data.target_tokenizer_path = "german"; }),
-              HasSubstr("data.target_tokenizer_path: given german, expected nothing: it is for translation"));
+              HasSubstr("data.target_tokenizer_path: given german, expected nothing but for translation"));
 }
 
 TEST(RunPlan, TakesDataOptionsForTheirObjectivesOnly) {
   EXPECT_EQ(
       error_of([](RunConfig& config) { config.data.pad_to_multiple = 2; }),
-      "data.pad_to_multiple: given 2, expected its default with a causal language model: nothing is padded");
+      "data.pad_to_multiple: given 2, expected nothing with a causal language model: nothing is padded");
   EXPECT_THAT(error_of([](RunConfig& config) { config.data.mask_prob = 0.5; }), HasSubstr("data.mask_prob"));
   const auto bert = [](RunConfig& config) {
     config.model = family_named("bert").defaults();

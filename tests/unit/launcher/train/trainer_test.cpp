@@ -522,7 +522,8 @@ TEST_F(TrainerTest, PaddingAndLayoutDoNotChangeWhatAnyObjectiveLearns) {
       {"model.family=bert", "model.num_classes=2", "data.source=indexed", "data.length_bucket=8",
        "data.data_path=[" + write_sentences(folder_, 2) + "]", "data.validation_fraction=0.3"},
       {"model.family=transformer"}};
-  const Options common = {"precision.dtype=fp64", "train_iters=3", "eval_interval=3", "eval_iters=0"};
+  const Options common = {"precision.dtype=fp64", "train_iters=3", "eval_interval=3", "eval_iters=0",
+                          "peak_tflops=0"};
   for (const Options& objective : objectives) {
     const TemporaryFolder one_folder, two_folder;
     const auto run = [&](const TemporaryFolder& folder, int num_ranks, const Options& more) {

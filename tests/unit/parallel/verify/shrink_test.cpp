@@ -1,7 +1,10 @@
 #include "parallel/verify/shrink.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/base/error.h"
+#include "parallel/step/layout.h"
 #include "parallel/verify/verify.h"
 
 namespace trireme {
@@ -106,6 +109,44 @@ TEST(Shrink, OfARecurrentModelIsOne) {
   VerifyCase run = verify::shrink(full).run;
   EXPECT_LT(run.rank.model.hidden_size, 16);
   EXPECT_NO_THROW(run.rank.model.resolve(0, run.rank.seq_length));
+}
+
+/// Configs that train, of any sizes: what is made of them trains, too.
+TEST(Shrink, GivesAModelThatIsAllowedInALayoutThatIs) {
+  using enum PositionEmbedding;
+  int64_t num_cases = 0;
+  const auto check = [&](VerifyCase full, const std::string& what) {
+    try {
+      full.rank.model.resolve(0, full.rank.seq_length);
+    } catch (const ConfigError&) {
+      return;  // does not train
+    }
+    if (!layout_errors(full.rank, 4).empty()) return;
+    ++num_cases;
+    VerifyCase run = verify::shrink(full).run;
+    EXPECT_NO_THROW(run.rank.model.resolve(0, run.rank.seq_length)) << what;
+    EXPECT_TRUE(layout_errors(run.rank, 4).empty()) << what << ": " << layout_errors(run.rank, 4).front();
+  };
+  for (const char* family : {"gpt", "bert", "transformer", "recurrent"})
+    for (const auto positions : {kLearnedAbsolute, kSinusoidal, kRope, kRelativeXl, kNone})
+      for (const int64_t heads : {1, 3, 4, 6})
+        for (const int64_t channels : {0, 5, 6})
+          for (const int64_t tensor : {1, 2, 3})
+            for (const int64_t hidden : {30, 36, 45, 60}) {
+              VerifyCase full = with(tensor, 1, 2);
+              ModelConfig& model = full.rank.model;
+              model = family_named(family).defaults();
+              model.position_embedding_type = positions;
+              model.num_attention_heads = heads;
+              model.kv_channels = channels;
+              model.hidden_size = hidden;
+              model.vocab_size = 5000;
+              model.feed_forward = heads != 6;
+              model.bidirectional_encoder = model.recurrent() && channels == 0;
+              check(full, fmt::format("{} positions {} heads {} channels {} tensor {} hidden {}", family,
+                                      static_cast<int>(positions), heads, channels, tensor, hidden));
+            }
+  EXPECT_GT(num_cases, 300);
 }
 
 TEST(Shrink, KeepsWhatIsNoSize) {
