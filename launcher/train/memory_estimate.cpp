@@ -21,6 +21,46 @@ int most_under_way(const ParallelConfig& parallel, const BatchPlan& batch) {
   return most;
 }
 
+/// What a layer keeps for backward, in numbers a token of the compute type: `cheap` is what it makes again
+/// with recompute_granularity selective. What a layer makes again it holds for a moment.
+struct LayerNumbers {
+  int64_t dear, cheap;
+};
+
+/// The table of core/models/README.md.
+LayerNumbers of_transformer(const ModelConfig& model) {
+  const int64_t heads = model.num_attention_heads * model.kv_channels;
+  const int64_t groups = model.num_query_groups * model.kv_channels;
+  const int64_t gated = model.activation == FeedForwardActivation::kSwiglu ? 2 : 1;
+  return {2 * model.hidden_size + 2 * heads + 2 * groups + gated * model.ffn_hidden_size,
+          2 * model.hidden_size + model.ffn_hidden_size};
+}
+
+/// Its input and each step's previous state, its gates and what stands behind them in float32
+/// (core/ops/recurrent.h); copies of the input by a norm and by dropout.
+LayerNumbers of_recurrent(const ModelConfig& model, DType compute) {
+  const int64_t wide = std::max<int64_t>(1, size_of(DType::kFloat32) / size_of(compute));
+  const int64_t gates = model.recurrent_cell == RecurrentCell::kLstm  ? 4 + 1
+                        : model.recurrent_cell == RecurrentCell::kGru ? 3 + 1
+                                                                      : 1;
+  const int64_t copies = (model.recurrent_norm ? 1 : 0) + (model.hidden_dropout > 0 ? 1 : 0) +
+                         (model.bidirectional_encoder ? 1 : 0);
+  return {model.hidden_size * (2 + gates * wide + copies), 0};
+}
+
+/// Of a recurrent decoder's attention: queries, keys and contexts.
+int64_t attention_numbers(const ModelConfig& model) {
+  switch (model.recurrent_attention) {
+    case RecurrentAttention::kAdditive:
+      return 6 * model.hidden_size;
+    case RecurrentAttention::kDot:
+      return 4 * model.hidden_size;
+    case RecurrentAttention::kNone:
+      break;
+  }
+  return 0;
+}
+
 }  // namespace
 
 MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, int64_t num_parameters) {
@@ -45,21 +85,15 @@ MemoryEstimate estimate_memory(const RunConfig& config, const BatchPlan& batch, 
   if (config.checkpoint.saves_in_background())
     estimate.snapshot = (estimate.weights + states) / batch.data_ranks;
 
-  const int64_t heads = model.num_attention_heads * model.kv_channels;
-  const int64_t groups = model.num_query_groups * model.kv_channels;
-  const bool gated = model.activation == FeedForwardActivation::kSwiglu;
-  // The table of core/models/README.md. What a layer makes again it holds for a moment.
-  const int64_t cheap = 2 * model.hidden_size + model.ffn_hidden_size;
-  const int64_t dear =
-      2 * model.hidden_size + 2 * heads + 2 * groups + (gated ? 2 : 1) * model.ffn_hidden_size;
-  int64_t layers = 0, most_made_again = 0;
+  const LayerNumbers layer = model.recurrent() ? of_recurrent(model, compute) : of_transformer(model);
+  int64_t layers = model.recurrent() ? attention_numbers(model) : 0, most_made_again = 0;
   for (int64_t i = 0; i < model.num_layers_in_all(); ++i) {
     const RecomputeGranularity granularity = config.training.recompute().of_layer(i);
     const int64_t kept = granularity == RecomputeGranularity::kFull        ? model.hidden_size
-                         : granularity == RecomputeGranularity::kSelective ? dear
-                                                                           : dear + cheap;
+                         : granularity == RecomputeGranularity::kSelective ? layer.dear
+                                                                           : layer.dear + layer.cheap;
     layers += kept;
-    most_made_again = std::max(most_made_again, dear + cheap - kept);
+    most_made_again = std::max(most_made_again, layer.dear + layer.cheap - kept);
   }
   layers += most_made_again;
   const int64_t tokens = config.training.micro_batch_size * config.data.seq_length;

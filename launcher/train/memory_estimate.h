@@ -8,8 +8,8 @@ namespace trireme {
 /// belong to the optimizer's). Parameters, gradients and optimizer state are exact on one rank but for
 /// padding; in a layout they are those of a rank with an even share of the layers and a vocabulary matrix.
 /// Activations count what the layers keep for backward of the most chunks and micro-batches that the schedule
-/// has under way on a stage, and one chunk of logits. The snapshot is what a rank copies for a checkpoint in
-/// the background.
+/// has under way on a stage, and one chunk of logits: on one rank within a third of the ledger's. The
+/// snapshot is what a rank copies for a checkpoint in the background.
 struct MemoryEstimate {
   int64_t weights = 0;
   int64_t gradients = 0;
