@@ -2,7 +2,6 @@
 
 #include "core/autograd/functions/activation.h"
 #include "core/autograd/functions/add.h"
-#include "core/base/error.h"
 #include "core/models/block_model.h"
 #include "core/models/embedding_block.h"
 #include "core/models/registry.h"
@@ -25,6 +24,9 @@ class PooledHead final : public nn::Module {
   }
   Variable loss(Context& context, ForwardPass& pass, const Variable& x) {
     return loss_->loss(context, pass, pooled(context, pass, x));
+  }
+  Tensor logits(Context& context, const ForwardPass& pass, const Tensor& x) {
+    return loss_->logits(context, pooled(context, pass, Variable(x)).value());
   }
 
  private:
@@ -108,8 +110,8 @@ class ClassificationHead final : public Head {
     return {head_.loss(context, pass, inputs[0])};
   }
   double products_per_token(int64_t) const override { return 0; }
-  Tensor logits(Context&, ForwardPass&, const Tensor&) override {
-    throw ConfigError("a classifier gives no logits of tokens: model.num_classes is not 0");
+  Tensor logits(Context& context, ForwardPass& pass, const Tensor& x) override {
+    return head_.logits(context, pass, x);
   }
 
  private:

@@ -44,7 +44,8 @@ class Model {
   virtual Variable loss(Context& context, ForwardPass& pass) = 0;
   /// Logits [B*T, V] (or of the last position of each sample only: [B, V]) in the compute type, as evaluation
   /// computes them: no graph, no dropout, running statistics.
-  /// With pass.cache the batch holds the tokens that follow those in the cache, which then holds them too.
+  /// Of a classifier [B, classes], of every sample. With pass.cache the batch holds the tokens that follow
+  /// those in the cache, which then holds them too.
   virtual Tensor logits(Context& context, ForwardPass& pass, bool last_position_only) = 0;
   /// Forward-pass order; tied ones once.
   virtual std::vector<Parameter*> parameters() = 0;

@@ -102,6 +102,8 @@ class SampleLoss : public Module {
  public:
   /// As VocabularyLoss::loss, of LossTerm::kSamples.
   virtual Variable loss(Context& context, ForwardPass& pass, const Variable& rows) = 0;
+  /// [B, classes] in the compute type; no graph.
+  virtual Tensor logits(Context& context, const Tensor& rows) = 0;
 };
 
 /// Projection onto the vocabulary and cross-entropy against batch.targets.

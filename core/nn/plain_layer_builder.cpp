@@ -2,6 +2,7 @@
 
 #include "core/autograd/functions/dropout.h"
 #include "core/autograd/functions/embedding.h"
+#include "core/autograd/functions/linear.h"
 #include "core/autograd/functions/linear_cross_entropy.h"
 #include "core/autograd/functions/rows.h"
 #include "core/autograd/functions/scale.h"
@@ -228,6 +229,10 @@ class PlainSampleLoss final : public SampleLoss {
                                           pass.loss_scale[LossTerm::kSamples], {.bias = &bias_});
     pass.losses[LossTerm::kSamples] = {loss.sum, loss.count, loss.right};
     return std::move(loss.scaled);
+  }
+  Tensor logits(Context& context, const Tensor& rows) override {
+    const GradModeGuard no_grad(context, false);
+    return linear(context, Variable(rows), weight_, &bias_).value();
   }
 
  private:

@@ -31,6 +31,7 @@ struct GenerateOptions {
   std::string input;
   int64_t max_tokens = 200;
   bool greedy = false;
+  bool ema = false;
   int64_t num_threads = 0;
   SamplingOptions sampling;
 };
@@ -72,7 +73,8 @@ struct Generator {
     context.num_threads =
         options.num_threads > 0 ? static_cast<int>(options.num_threads) : omp_get_num_procs();
     omp_set_num_threads(context.num_threads);
-    trained = std::make_unique<TrainedModel>(context, config, step);
+    trained = std::make_unique<TrainedModel>(context, config, step,
+                                             options.ema ? Weights::kAverages : Weights::kTrained);
   }
 
   std::string step;
@@ -146,6 +148,7 @@ void add_generate(CLI::App& app, CommandAction& action) {
       ->type_name("FILE|FOLDER");
   command.add_option("--checkpoint", options->checkpoint, "Step folder, or a folder of steps: the newest")
       ->type_name("PATH");
+  command.add_flag("--ema", options->ema, kEmaHelp);
   command.add_option("--tokenizer", options->tokenizer, "Tokenizer, where not the run's")->type_name("PATH");
   const auto prompt = command
                           .add_option("--prompt", options->prompt,

@@ -5,7 +5,6 @@
 #include "core/models/registry.h"
 #include "core/nn/plain_layer_builder.h"
 #include "launcher/config/load.h"
-#include "parallel/checkpoint/initial_weights.h"
 
 namespace trireme {
 
@@ -15,12 +14,13 @@ RunConfig load_run(const std::string& run, const std::vector<std::string>& overr
   return load_run_config(fs::is_directory(run) ? run + "/config.yaml" : run, overrides);
 }
 
-TrainedModel::TrainedModel(Context& context, const RunConfig& config, const std::string& step_directory) {
+TrainedModel::TrainedModel(Context& context, const RunConfig& config, const std::string& step_directory,
+                           Weights weights) {
   nn::PlainLayerBuilder builder;
   model = make_model(config.model, builder);
   store = std::make_unique<ParameterStore>(context, ParameterLayout(model->parameters(), config.precision));
   store->hold(context, model->buffers());
-  restore_weights(context, step_directory, *store);
+  restore_weights(context, step_directory, *store, weights);
 }
 
 }  // namespace trireme

@@ -1,9 +1,7 @@
 #include "launcher/train/evaluation.h"
 
-#include <algorithm>
-#include <vector>
-
 #include "core/metrics/perplexity.h"
+#include "launcher/train/validation_batches.h"
 
 namespace trireme {
 
@@ -27,18 +25,9 @@ std::map<std::string, double> metrics_of(const EvaluationResult& result) {
 
 EvaluationResult evaluate(Context& context, PipelineEngine& engine, Mesh& mesh, const SampleSource& source,
                           int64_t micro_batch_size, int64_t max_batches) {
-  // Data rank r takes windows r, r + ranks, r + 2 ranks, ...
-  const int64_t ranks = mesh.data().size(), num_windows = source.num_samples();
-  int64_t window = mesh.data().rank();
-  const int64_t mine = std::max<int64_t>(0, (num_windows - window + ranks - 1) / ranks);
-  int64_t num_batches = (mine + micro_batch_size - 1) / micro_batch_size;
-  if (max_batches > 0) num_batches = std::min(num_batches, max_batches);
-  const PerTerm<LossSum> share = engine.evaluate(num_batches, [&] {
-    std::vector<int64_t> windows;
-    for (; window < num_windows && static_cast<int64_t>(windows.size()) < micro_batch_size; window += ranks)
-      windows.push_back(window);
-    return source.make_batch(context.allocator, windows);
-  });
+  ValidationBatches batches(source, mesh, micro_batch_size, max_batches);
+  const PerTerm<LossSum> share =
+      engine.evaluate(batches.num_batches(), [&] { return batches.next(context.allocator); });
   constexpr int64_t kNumbers = 3;  // of a term
   Tensor totals = context.zeros({kNumbers * kNumLossTerms}, DType::kFloat64, MemoryCategory::kWorkspace);
   double* total = totals.data<double>();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -24,16 +25,20 @@ using namespace checkpoint;
 
 namespace {
 
+constexpr const char* kAverageRole = "optimizer/ema";
 constexpr int64_t kUsualBuffer = int64_t{1} << 30;
 
-/// Of each tensor what fills a target best: what is the same, else masters, else model weights.
+/// Of each tensor what fills a target best: what is the same, else masters, else model weights; before them
+/// its moving average, where those are asked for.
 class Sources {
  public:
-  explicit Sources(const Manifest& manifest) {
+  Sources(const Manifest& manifest, Weights weights) : weights_(weights) {
     for (const SavedTensor& tensor : manifest.tensors)
       if (tensor.tied_to.empty()) saved_[{tensor.role, tensor.name}] = &tensor;
   }
   const SavedTensor& best_for(const TensorBox& target) const {
+    if (weights_ == Weights::kAverages)
+      if (const SavedTensor* average = find(kAverageRole, target.name)) return *average;
     const SavedTensor* same = find(target.role, target.name);
     if (same != nullptr && same->dtype == target.dtype) return *same;
     const SavedTensor* master = find("master", target.name);
@@ -45,8 +50,18 @@ class Sources {
     const auto found = saved_.find({role, name});
     return found == saved_.end() ? nullptr : found->second;
   }
+  Weights weights_;
   std::map<std::pair<Role, std::string>, const SavedTensor*> saved_;
 };
+
+void require_averages(const Manifest& manifest, const std::string& step_directory) {
+  if (std::none_of(manifest.tensors.begin(), manifest.tensors.end(),
+                   [](const SavedTensor& tensor) { return tensor.role == kAverageRole; }))
+    throw CheckpointError(
+        fmt::format("'{}' holds no moving averages of the weights: it was trained without "
+                    "optimizer.ema_decay; leave --ema out",
+                    step_directory));
+}
 
 std::vector<LogicalTensor> of_model(const std::vector<LogicalTensor>& tensors) {
   std::vector<LogicalTensor> model;
@@ -75,8 +90,9 @@ void fill(Context& context, const std::string& step_directory, const Manifest& m
 
 /// Half of the buffer is for reading, half for what is converted.
 void read_weights(Context& context, const std::string& step_directory, const Manifest& manifest,
-                  const std::vector<HeldTensor>& targets, int64_t buffer_bytes) {
-  const Sources sources(manifest);
+                  const std::vector<HeldTensor>& targets, int64_t buffer_bytes,
+                  Weights weights = Weights::kTrained) {
+  const Sources sources(manifest, weights);
   std::vector<Part> direct, converted;
   int64_t bytes = 0;
   const auto flush = [&] {
@@ -157,13 +173,15 @@ TrainingState initialize_weights(Context& context, Communicator& world, const In
   return manifest.state;
 }
 
-void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters) {
+void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters,
+                     Weights weights) {
   const TraceSpan span(context.trace, "checkpoint/restore");
   const std::vector<HeldTensor> targets = held_tensors(parameters, {});
   const Manifest manifest = load_manifest(step_directory);
   const std::vector<LogicalTensor> tensors = of_model(logical_tensors({boxes_of(targets)}, {}));
   refuse(step_directory, compare_weights(manifest, tensors));
-  read_weights(context, step_directory, manifest, targets, kUsualBuffer);
+  if (weights == Weights::kAverages) require_averages(manifest, step_directory);
+  read_weights(context, step_directory, manifest, targets, kUsualBuffer, weights);
   mark_changed(parameters);
 }
 

@@ -28,8 +28,12 @@ struct InitialWeights {
 TrainingState initialize_weights(Context& context, Communicator& world, const InitialWeights& weights,
                                  const TrainingState& expected, ParameterStore& parameters);
 
+/// The weights as training left them, or their moving averages (optimizer.ema_decay).
+enum class Weights { kTrained, kAverages };
+
 /// The same for one rank that holds the whole model, as evaluation and generation do; names and shapes alone
-/// are compared.
-void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters);
+/// are compared. CheckpointError too where the step holds no averages and they are asked for.
+void restore_weights(Context& context, const std::string& step_directory, ParameterStore& parameters,
+                     Weights weights = Weights::kTrained);
 
 }  // namespace trireme

@@ -91,6 +91,32 @@ TEST(TrainCommand, TheMovingAverageOfACheckpointEvaluatesToTheLossOfTheRun) {
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.error;
   EXPECT_NEAR(json::parse(evaluated.out)["validation_loss"], expected, 1e-6);
 
+  const ProgramResult of_run = trireme(folder, {"evaluate", "runs/run", "--ema"});
+  ASSERT_EQ(of_run.exit_code, 0) << of_run.error;
+  EXPECT_NEAR(json::parse(of_run.out)["validation_loss"], expected, 1e-6);
+  const ProgramResult weights = trireme(folder, {"evaluate", "runs/run"});
+  EXPECT_GT(std::abs(json::parse(weights.out)["validation_loss"].get<double>() - expected), 1e-6);
+  std::string vocabulary = "[UNK]\n";
+  for (int i = 1; i < 64; ++i) vocabulary += "w" + std::to_string(i) + "\n";
+  folder.write("words/vocab.txt", vocabulary);
+  const auto generated = [&](const std::string& run, const std::vector<std::string>& more) {
+    std::vector<std::string> command = {"generate", run,        "--tokenizer",  "words", "--prompt",
+                                        "w3",       "--greedy", "--max-tokens", "12"};
+    command.insert(command.end(), more.begin(), more.end());
+    const ProgramResult text = trireme(folder, command);
+    EXPECT_EQ(text.exit_code, 0) << text.error;
+    return text.out;
+  };
+  EXPECT_EQ(generated("runs/run", {"--ema"}), generated("runs/ema", {}));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"evaluate", "runs/ema", "--ema"},
+        {"generate", "runs/ema", "--ema", "--tokenizer", "words", "--prompt", "w3"}}) {
+    const ProgramResult without = trireme(folder, command);
+    EXPECT_EQ(without.exit_code, 65);
+    EXPECT_NE(without.error.find("holds no moving averages of the weights"), std::string::npos)
+        << without.error;
+  }
+
   const ProgramResult last =
       trireme(folder, {"checkpoint", "average", "runs/run", "--last", "3", "--output", "runs/mean"});
   EXPECT_EQ(last.exit_code, 0) << last.error;
@@ -125,6 +151,26 @@ TEST(TrainCommand, RunningStatisticsAreInCheckpointsAndInTheirAverages) {
   const ProgramResult last = trireme(folder, {"evaluate", "runs/run"});
   ASSERT_EQ(last.exit_code, 0) << last.error;
   EXPECT_GT(std::abs(json::parse(last.out)["validation_loss"].get<double>() - expected), 1e-6);
+}
+
+TEST(EvaluateCommand, GivesTheScoresOfAClassifier) {
+  const TemporaryFolder folder;
+  folder.write(
+      "run.yaml",
+      "model: {family: bert, num_layers: 1, hidden_size: 16, num_attention_heads: 2, vocab_size: 64,\n"
+      "        num_classes: 3}\n"
+      "data: {source: synthetic, seq_length: 16}\n"
+      "training: {train_iters: 2, micro_batch_size: 2, num_threads: 1}\n");
+  ASSERT_EQ(trireme(folder, {"train", "run.yaml"}).exit_code, 0);
+  const ProgramResult evaluated = trireme(folder, {"evaluate", "runs/run"});
+  ASSERT_EQ(evaluated.exit_code, 0) << evaluated.error;
+  const json answer = json::parse(evaluated.out);
+  EXPECT_EQ(answer["micro"]["f1"], answer["sample_accuracy"]);
+  ASSERT_EQ(answer["classes"].size(), 3u);
+  EXPECT_EQ(answer["classes"][1]["name"], "1");
+  double recall = 0;
+  for (const json& one : answer["classes"]) recall += one["recall"].get<double>() / 3;
+  EXPECT_NEAR(answer["macro"]["recall"], recall, 1e-12);
 }
 
 TEST(BleuCommand, PrintsTheScoreOfSacrebleuWithItsSignature) {
