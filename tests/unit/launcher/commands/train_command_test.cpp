@@ -1,4 +1,5 @@
 // The command itself, from a run file to files on disk.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -97,7 +98,7 @@ TEST(TrainCommand, TheMovingAverageOfACheckpointEvaluatesToTheLossOfTheRun) {
   const ProgramResult weights = trireme(folder, {"evaluate", "runs/run"});
   EXPECT_GT(std::abs(json::parse(weights.out)["validation_loss"].get<double>() - expected), 1e-6);
   std::string vocabulary = "[UNK]\n";
-  for (int i = 1; i < 64; ++i) vocabulary += "w" + std::to_string(i) + "\n";
+  for (int i = 1; i < 64; ++i) vocabulary += fmt::format("w{}\n", i);
   folder.write("words/vocab.txt", vocabulary);
   const auto generated = [&](const std::string& run, const std::vector<std::string>& more) {
     std::vector<std::string> command = {"generate", run,        "--tokenizer",  "words", "--prompt",
