@@ -6,11 +6,11 @@
 
 namespace trireme {
 
-/// What a batch is scored by: losses of tokens, and losses of samples (BERT's next sentence, classes). Each
-/// is a sum over what counts, divided once by how many count in the global batch; a run's loss adds the
-/// means.
-enum class LossTerm { kTokens, kSamples };
-inline constexpr size_t kNumLossTerms = 2;
+/// What a batch is scored by: losses of tokens, losses of samples (BERT's next sentence, classes), and in
+/// training minus the weighted disagreement between attention's heads, of every sample. Each is a sum over
+/// what counts, divided once by how many count in the global batch; a run's loss adds the means.
+enum class LossTerm { kTokens, kSamples, kDisagreement };
+inline constexpr size_t kNumLossTerms = 3;
 
 template <class T>
 struct PerTerm : std::array<T, kNumLossTerms> {
@@ -39,8 +39,14 @@ struct Batch {
   Tensor source_positions;  ///< int32 [B, S]
   Tensor source_lengths;    ///< int32 [B]
 
-  PerTerm<int64_t> num_targets{};  ///< targets and labels that count
+  PerTerm<int64_t> num_targets{};  ///< targets and labels that count; of disagreement none
 
+  /// What each term's sum is divided by.
+  PerTerm<int64_t> counts() const {
+    PerTerm<int64_t> counts = num_targets;
+    counts[LossTerm::kDisagreement] = num_samples();
+    return counts;
+  }
   int64_t num_samples() const { return tokens.size(0); }
   int64_t length(Sequence sequence = Sequence::kTokens) const {
     return sequence == Sequence::kSource ? source_tokens.size(1) : tokens.size(1);

@@ -6,8 +6,7 @@ namespace {
 
 int64_t num_attentions(const ModelConfig& config) {
   if (config.recurrent()) return config.recurrent_attention == RecurrentAttention::kNone ? 0 : 1;
-  // An encoder-decoder's decoder attends twice.
-  return config.num_layers_in_all() + (config.encoder_num_layers > 0 ? config.num_layers : 0);
+  return config.num_attentions();
 }
 
 }  // namespace

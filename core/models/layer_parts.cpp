@@ -21,6 +21,23 @@ struct HeadWidths {
   int64_t query, key;
 };
 
+/// Disagreement is averaged over all attentions of the model.
+nn::DisagreementSpec disagreement_spec(const ModelConfig& config) {
+  using enum nn::DisagreementSpec::Of;
+  const double weight = config.disagreement_coefficient / static_cast<double>(config.num_attentions());
+  switch (config.disagreement) {
+    case Disagreement::kSubspace:
+      return {kSubspaces, weight};
+    case Disagreement::kOutput:
+      return {kOutputs, weight};
+    case Disagreement::kMap:
+      return {kMaps, weight};
+    case Disagreement::kNone:
+      break;
+  }
+  return {};
+}
+
 nn::AttentionSpec attention_spec(const ModelConfig& config, const LayerPlace& place,
                                  const std::string& name) {
   const bool additive = config.attention_score == AttentionScore::kAdditive;
@@ -33,7 +50,8 @@ nn::AttentionSpec attention_spec(const ModelConfig& config, const LayerPlace& pl
           .causal = place.causal,
           .dropout = config.attention_dropout,
           .scaled = config.scale_attention && !additive,
-          .score = {.additive = additive, .init = matrix_init(config)}};
+          .score = {.additive = additive, .init = matrix_init(config)},
+          .disagreement = disagreement_spec(config)};
 }
 
 /// With what only attention inside one sequence has.

@@ -20,6 +20,23 @@ void visit_family(FieldVisitor& visitor, ModelConfig& config) {
   if (config.family != before) config = family_named(config.family).defaults();
 }
 
+void visit_disagreement(FieldVisitor& visitor, ModelConfig& config) {
+  using Names = std::pair<const char*, Disagreement>;
+  static constexpr Names kForms[] = {{"none", Disagreement::kNone},
+                                     {"subspace", Disagreement::kSubspace},
+                                     {"output", Disagreement::kOutput},
+                                     {"map", Disagreement::kMap}};
+  visitor.visit_choice(
+      {"disagreement",
+       "A term of the training loss that sets the heads of every attention apart (Li et al. 2018): their "
+       "values (subspace), outputs or attention maps."},
+      config.disagreement, std::span<const Names>(kForms));
+  visitor.visit(
+      {"disagreement_coefficient",
+       "Weight of that term, which is averaged over samples and over the model's attentions.", "", 0.0},
+      config.disagreement_coefficient);
+}
+
 void visit_recurrent(FieldVisitor& visitor, ModelConfig& config) {
   using CellNames = std::pair<const char*, RecurrentCell>;
   using AttentionNames = std::pair<const char*, RecurrentAttention>;
@@ -148,6 +165,7 @@ void ModelConfig::fields(FieldVisitor& visitor) {
                 scale_attention);
   visitor.visit({"share_query_key", "Self-attention has one projection for queries and keys."},
                 share_query_key);
+  visit_disagreement(visitor, *this);
   visitor.visit({"scale_embeddings", "Token embeddings times sqrt(hidden_size) (Vaswani et al. 2017)."},
                 scale_embeddings);
   visitor.visit(
@@ -233,6 +251,12 @@ void check_switches(const ModelConfig& config, std::vector<std::string>& errors)
          "num_attention_heads: a key head would have several queries");
   refuse(config.normalization == Normalization::kBatchNorm && !config.add_norm_bias,
          "model.add_norm_bias: given false, expected true with normalization BatchNorm, which has a bias");
+  const bool disagrees = config.disagreement != Disagreement::kNone;
+  refuse(disagrees && config.disagreement_coefficient == 0.0,
+         "model.disagreement_coefficient: given 0, expected more; or disagreement none");
+  refuse(disagrees && config.num_attention_heads == 1,
+         "model.disagreement: given a value, expected none with one attention head: it has none to differ "
+         "from");
   refuse(config.normalization == Normalization::kNone && config.embedding_norm,
          "model.embedding_norm: given true, expected false with normalization none");
 }

@@ -10,6 +10,7 @@ enum class Normalization { kLayerNorm, kRmsNorm, kBatchNorm, kNone };
 enum class NormPosition { kPre, kPost };
 enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kRelative, kRelativeXl, kAlibi, kNone };
 enum class AttentionScore { kDot, kAdditive };
+enum class Disagreement { kNone, kSubspace, kOutput, kMap };
 enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu, kSigmoid, kTanh };
 enum class RecurrentCell { kNone, kRnn, kLstm, kGru };
 enum class RecurrentAttention { kNone, kAdditive, kDot };
@@ -39,8 +40,10 @@ struct ModelConfig {
   int64_t relative_max_distance = 16;
   bool relative_values = true;
   AttentionScore attention_score = AttentionScore::kDot;
-  bool scale_attention = true;         ///< by kv_channels^-1/2
-  bool share_query_key = false;        ///< one projection, the query's
+  bool scale_attention = true;   ///< by kv_channels^-1/2
+  bool share_query_key = false;  ///< one projection, the query's
+  Disagreement disagreement = Disagreement::kNone;
+  double disagreement_coefficient = 1.0;
   bool scale_embeddings = false;       ///< times sqrt(hidden_size)
   bool share_source_embedding = true;  ///< of an encoder-decoder: one matrix for source and target
   Normalization normalization = Normalization::kLayerNorm;
@@ -77,6 +80,8 @@ struct ModelConfig {
 
   /// Those of the encoder included.
   int64_t num_layers_in_all() const { return num_layers + encoder_num_layers; }
+  /// Of a layer that reads a source, two.
+  int64_t num_attentions() const { return num_layers_in_all() + (encoder_num_layers > 0 ? num_layers : 0); }
   bool recurrent() const { return recurrent_cell != RecurrentCell::kNone; }
   bool rotary() const { return position_embedding_type == PositionEmbedding::kRope; }
 };

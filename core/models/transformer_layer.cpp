@@ -86,7 +86,13 @@ std::vector<Variable> TransformerLayer::forward(Context& context, ForwardPass& p
   } else {
     std::vector<Parameter*> parameters;
     collect(parameters);
-    outputs = trireme::recompute(context, parameters, run, inputs);
+    const auto run_again = [run, &pass](Context& context, const std::vector<Variable>& inputs) {
+      const PerTerm<LossSum> counted = pass.losses;
+      std::vector<Variable> outputs = run(context, inputs);
+      if (context.grad_enabled) pass.losses = counted;  // backward's run: they are counted already
+      return outputs;
+    };
+    outputs = trireme::recompute(context, parameters, run_again, inputs);
   }
   if (inputs.size() > 1) outputs.push_back(inputs[1]);
   return outputs;

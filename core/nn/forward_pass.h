@@ -25,11 +25,11 @@ struct ForwardPass {
   uint64_t seed = 0;  ///< of dropout
   int64_t step = 0;   ///< of dropout
   /// Multiplies the summed losses and so every gradient: 1 / (what counts in the global batch).
-  PerTerm<double> loss_scale{1.0, 1.0};
+  PerTerm<double> loss_scale{1.0, 1.0, 1.0};
   RecomputeOptions recompute = {};
   KeyValueCache* cache = nullptr;  ///< cached generation
 
-  PerTerm<LossSum> losses{};  ///< filled by the head, unscaled
+  PerTerm<LossSum> losses{};  ///< filled by the head, of disagreement by each layer; unscaled
 
   /// Made at the first use, for each sequence of the batch. Index of each token inside its sample's window,
   /// int32 [B, T]: a coordinate of dropout. Unlike batch.positions it does not restart with a document. Both

@@ -93,6 +93,13 @@ struct ScoreSpec {
   InitRule init = {};  ///< of what is no bias
 };
 
+/// What joins the loss so that heads differ (core/ops/disagreement.h): minus `weight` times the disagreement
+/// of their values, outputs or attention maps, of every sample.
+struct DisagreementSpec {
+  enum class Of { kNone, kSubspaces, kOutputs, kMaps } of = Of::kNone;
+  double weight = 0;
+};
+
 struct AttentionSpec {
   std::string name;
   int64_t layer = 0;  ///< entry of the key-value cache
@@ -106,6 +113,7 @@ struct AttentionSpec {
   bool scaled = true;            ///< scores times head_dim^-1/2
   bool share_query_key = false;  ///< self-attention's projection is [query = key | value]
   ScoreSpec score = {};
+  DisagreementSpec disagreement = {};
 };
 
 /// The states of H = hidden_size units; NAME.weight [G*H, H] and NAME.bias.

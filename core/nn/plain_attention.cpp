@@ -11,12 +11,16 @@ namespace trireme::nn {
 namespace {
 
 /// Fused where scores are products of queries and keys alone.
-Variable attend(Context& context, const AttentionInputs& inputs, const AttentionArguments& arguments,
-                ScoreTables& tables) {
-  if (tables.empty()) return attention(context, inputs, arguments);
+Variable attend(Context& context, ForwardPass& pass, const AttentionInputs& inputs,
+                const AttentionArguments& arguments, ScoreTables& tables,
+                const DisagreementTerm& disagreement) {
+  if (tables.empty() && !disagreement.needs_maps(context))
+    return disagreement.of_outputs(context, pass, attention(context, inputs, arguments));
   const DType dtype = inputs.variables()[0].value().dtype();
   const Variable distances = tables.distances(context, arguments, dtype);
-  return scored_attention(context, inputs, distances, arguments, tables.parameters()).out;
+  const ScoredAttention result = scored_attention(context, inputs, distances, arguments, tables.parameters());
+  return disagreement.of_outputs(context, pass,
+                                 disagreement.of_maps(context, pass, result.out, result.probabilities));
 }
 
 ops::AttentionShape shape_of(const AttentionSpec& spec, const Batch& batch, Sequence keys) {
@@ -43,8 +47,9 @@ ops::AttentionOptions options_of(Context& context, ForwardPass& pass, const Atte
 }  // namespace
 
 /// Appends the new keys and values to the cache and attends to everything in it. No graph.
-Variable PlainAttention::forward_with_cache(Context& context, KeyValueCache& cache,
-                                            AttentionArguments arguments, const AttentionInputs& inputs) {
+Variable PlainAttention::forward_with_cache(Context& context, ForwardPass& pass, AttentionArguments arguments,
+                                            const AttentionInputs& inputs) {
+  KeyValueCache& cache = *pass.cache;
   TRIREME_ASSERT(!context.grad_enabled, "a key-value cache is for generation, without a graph");
   const AttentionProjections projections(inputs);
   projections.rotate(context, arguments, false);
@@ -54,8 +59,8 @@ Variable PlainAttention::forward_with_cache(Context& context, KeyValueCache& cac
   arguments.shape.key_length = cache.length() + arguments.shape.query_length;
   arguments.shape.key_capacity = cache.capacity();
   arguments.options.mask.query_offset = cache.length();
-  return attend(context, {Variable(in.query), Variable(entry.keys), Variable(entry.values)}, arguments,
-                tables_);
+  return attend(context, pass, {Variable(in.query), Variable(entry.keys), Variable(entry.values)}, arguments,
+                tables_, disagreement_);
 }
 
 Variable PlainAttention::forward(Context& context, ForwardPass& pass, const Variable& qkv) {
@@ -68,10 +73,11 @@ Variable PlainAttention::forward(Context& context, ForwardPass& pass, const Vari
   if (spec_.sequence == Sequence::kTokens) arguments.options.mask.key_begin = batch.key_begin;
   arguments.rotary = spec_.rotary;
   arguments.positions = batch.positions_of(spec_.sequence);
-  const AttentionInputs inputs(qkv, spec_.share_query_key ? kSharedKeyValue : kQueryKeyValue);
+  const AttentionInputs inputs(disagreement_.of_values(context, pass, qkv, spec_.sequence),
+                               spec_.share_query_key ? kSharedKeyValue : kQueryKeyValue);
   if (pass.cache != nullptr && spec_.sequence == Sequence::kTokens)
-    return forward_with_cache(context, *pass.cache, std::move(arguments), inputs);
-  return attend(context, inputs, arguments, tables_);
+    return forward_with_cache(context, pass, std::move(arguments), inputs);
+  return attend(context, pass, inputs, arguments, tables_, disagreement_);
 }
 
 Variable PlainCrossAttention::forward(Context& context, ForwardPass& pass, const Variable& query,
@@ -79,7 +85,8 @@ Variable PlainCrossAttention::forward(Context& context, ForwardPass& pass, const
   AttentionArguments arguments;
   arguments.shape = shape_of(spec_, pass.batch, Sequence::kSource);
   arguments.options = options_of(context, pass, spec_, head_offset_, Sequence::kSource);
-  return attend(context, {query, key_value}, arguments, tables_);
+  return attend(context, pass, {query, disagreement_.of_values(context, pass, key_value, Sequence::kSource)},
+                arguments, tables_, disagreement_);
 }
 
 }  // namespace trireme::nn

@@ -307,11 +307,11 @@ std::unique_ptr<ResidualAdd> PlainLayerBuilder::residual_add(const DropoutSpec& 
 }
 
 std::unique_ptr<SelfAttention> PlainLayerBuilder::self_attention(const AttentionSpec& spec) {
-  return std::make_unique<PlainAttention>(spec, ScoreTables(spec));
+  return std::make_unique<PlainAttention>(spec, ScoreTables(spec), DisagreementTerm(spec));
 }
 
 std::unique_ptr<CrossAttention> PlainLayerBuilder::cross_attention(const AttentionSpec& spec) {
-  return std::make_unique<PlainCrossAttention>(spec, ScoreTables(spec));
+  return std::make_unique<PlainCrossAttention>(spec, ScoreTables(spec), DisagreementTerm(spec));
 }
 
 std::unique_ptr<Recurrence> PlainLayerBuilder::recurrence(const RecurrenceSpec& spec) {

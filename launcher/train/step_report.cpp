@@ -17,23 +17,24 @@ std::string to_json(const StepReport& report) {
   json memory;
   for (int i = 0; i < kNumMemoryCategories; ++i)
     memory[name_of(static_cast<MemoryCategory>(i))] = report.memory_by_category[static_cast<size_t>(i)];
-  const json line = {{"step", report.step},
-                     {"loss", report.loss},
-                     {"lr", report.lr},
-                     {"grad_norm", report.grad_norm},
-                     {"loss_scale", report.loss_scale},
-                     {"skipped_steps", report.skipped_steps},
-                     {"tokens", report.tokens},
-                     {"tokens_per_second", report.tokens_per_second},
-                     {"step_seconds", report.step_seconds},
-                     {"mfu", or_null(report.mfu)},
-                     {"mfu_causal", or_null(report.mfu_causal)},
-                     {"tflops", or_null(report.tflops)},
-                     {"memory", report.memory},
-                     {"memory_by_category", memory},
-                     {"communication", report.communication},
-                     {"waiting", report.waiting},
-                     {"phases", report.phases}};
+  json line = {{"step", report.step},
+               {"loss", report.loss},
+               {"lr", report.lr},
+               {"grad_norm", report.grad_norm},
+               {"loss_scale", report.loss_scale},
+               {"skipped_steps", report.skipped_steps},
+               {"tokens", report.tokens},
+               {"tokens_per_second", report.tokens_per_second},
+               {"step_seconds", report.step_seconds},
+               {"mfu", or_null(report.mfu)},
+               {"mfu_causal", or_null(report.mfu_causal)},
+               {"tflops", or_null(report.tflops)},
+               {"memory", report.memory},
+               {"memory_by_category", memory},
+               {"communication", report.communication},
+               {"waiting", report.waiting},
+               {"phases", report.phases}};
+  if (report.disagreement) line["disagreement"] = *report.disagreement;
   return line.dump();
 }
 

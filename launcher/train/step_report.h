@@ -16,6 +16,7 @@ namespace trireme {
 struct StepReport {
   int64_t step = 0;
   double loss = 0;
+  std::optional<double> disagreement;  ///< between attention heads, which `loss` takes off; where it is on
   double lr = 0;
   double grad_norm = 0;
   double loss_scale = 1;      ///< of fp16; else 1

@@ -38,6 +38,7 @@ void Telemetry::step(const StepReport& report) {
         {"speed/tokens_per_second", report.tokens_per_second},
         {"speed/step_seconds", report.step_seconds},
         {"memory/peak_bytes", static_cast<double>(report.memory)}};
+    if (report.disagreement) scalars.emplace_back("train/disagreement", *report.disagreement);
     if (report.loss_scale != 1) scalars.emplace_back("train/loss_scale", report.loss_scale);
     if (report.skipped_steps > 0)
       scalars.emplace_back("train/skipped_steps", static_cast<double>(report.skipped_steps));

@@ -99,6 +99,8 @@ StepReport Trainer::report_of(const StepResult& result, double lr, double second
   StepReport report;
   report.step = state_.step;
   report.loss = result.loss;
+  if (config_.model.disagreement != Disagreement::kNone)
+    report.disagreement = -result.losses[LossTerm::kDisagreement] / config_.model.disagreement_coefficient;
   report.lr = lr;
   report.grad_norm = result.grad_norm;
   report.tokens = state_.tokens;

@@ -49,8 +49,7 @@ StepResult TrainStep::run(int64_t step, const NextBatch& next, double lr, bool s
   StepResult result;
   result.loss_scale = scaler_.scale();
   const std::vector<Batch> batches = fetch(next, result);
-  if (std::all_of(result.num_targets.begin(), result.num_targets.end(),
-                  [](int64_t count) { return count == 0; }))
+  if (result.num_targets[LossTerm::kTokens] == 0 && result.num_targets[LossTerm::kSamples] == 0)
     throw DataError(fmt::format("step {}: the global batch has no target token that counts", step));
 
   std::vector<ForwardPass> passes = make_passes(step, batches, result);
@@ -109,8 +108,7 @@ std::vector<Batch> TrainStep::fetch(const NextBatch& next, StepResult& result) {
   for (int i = 0; i < engine_.schedule().num_micro_batches; ++i) {
     batches.push_back(next());
     count[0] += num_tokens(batches.back());
-    for (size_t term = 0; term < kNumLossTerms; ++term)
-      count[1 + term] += batches.back().num_targets.at(term);
+    for (size_t term = 0; term < kNumLossTerms; ++term) count[1 + term] += batches.back().counts().at(term);
   }
   mesh_.data().all_reduce(counts, ReduceOp::kSum);
   result.num_tokens = count[0];
@@ -128,7 +126,7 @@ std::vector<ForwardPass> TrainStep::make_passes(int64_t step, const std::vector<
       double count = static_cast<double>(std::max<int64_t>(1, result.num_targets.at(term)));
       if (planted(Bug::kLossScaledTwice)) count *= num_micro_batches;
       if (planted(Bug::kMicroBatchAveraging))
-        count = static_cast<double>(batch.num_targets.at(term)) * num_micro_batches *
+        count = static_cast<double>(batch.counts().at(term)) * num_micro_batches *
                 mesh_.shape().size(Axis::kData);
       passes.back().loss_scale.at(term) = result.loss_scale / count;
     }

@@ -29,7 +29,7 @@ struct StepResult {
   bool skipped = false;            ///< nothing was updated: the loss or a gradient was not finite
   int64_t num_skipped = 0;         ///< steps of the run so far
   PerTerm<double> losses{};        ///< the means that it adds
-  PerTerm<int64_t> num_targets{};  ///< of the global batch
+  PerTerm<int64_t> num_targets{};  ///< of the global batch: Batch::counts()
   int64_t num_tokens = 0;          ///< of the global batch
   bool stop_requested = false;     ///< a rank had a signal pending
 };

@@ -292,16 +292,28 @@ nn::ScoreTables TensorLayerBuilder::local_tables(const nn::AttentionSpec& spec) 
   return tables;
 }
 
+/// The sums of the ranks' heads are added up, so each has the term of all.
+nn::DisagreementTerm TensorLayerBuilder::local_term(const nn::AttentionSpec& spec) {
+  const auto divided = [&](int64_t num_heads) {
+    return HeadsOfAllRanks{
+        num_heads, heads_part(num_heads, exchange_.rank(), exchange_.size()).copies,
+        [&group = exchange_.group()](const Tensor& sums) { group.all_reduce(sums, ReduceOp::kSum); }};
+  };
+  return {local(spec), divided(spec.num_heads), divided(spec.num_query_groups)};
+}
+
 int64_t TensorLayerBuilder::first_head(const nn::AttentionSpec& spec) const {
   return heads_part(spec.num_heads, exchange_.rank(), exchange_.size()).begin;
 }
 
 std::unique_ptr<nn::SelfAttention> TensorLayerBuilder::self_attention(const nn::AttentionSpec& spec) {
-  return std::make_unique<nn::PlainAttention>(local(spec), local_tables(spec), first_head(spec));
+  return std::make_unique<nn::PlainAttention>(local(spec), local_tables(spec), local_term(spec),
+                                              first_head(spec));
 }
 
 std::unique_ptr<nn::CrossAttention> TensorLayerBuilder::cross_attention(const nn::AttentionSpec& spec) {
-  return std::make_unique<nn::PlainCrossAttention>(local(spec), local_tables(spec), first_head(spec));
+  return std::make_unique<nn::PlainCrossAttention>(local(spec), local_tables(spec), local_term(spec),
+                                                   first_head(spec));
 }
 
 std::unique_ptr<nn::Recurrence> TensorLayerBuilder::recurrence(const nn::RecurrenceSpec& spec) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/nn/disagreement_term.h"
 #include "core/nn/plain_layer_builder.h"
 #include "core/nn/score_tables.h"
 #include "parallel/functions/row_exchange.h"
@@ -44,6 +45,7 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
   /// This rank's heads.
   nn::AttentionSpec local(const nn::AttentionSpec& spec) const;
   nn::ScoreTables local_tables(const nn::AttentionSpec& spec) const;
+  nn::DisagreementTerm local_term(const nn::AttentionSpec& spec);
   int64_t first_head(const nn::AttentionSpec& spec) const;
 
   RowExchange exchange_;

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "tests/support/test_batch.h"
 #include "tests/support/test_parameters.h"
+#include "tests/support/values.h"
 
 namespace trireme::testing {
 namespace {
@@ -173,6 +174,29 @@ TEST_F(DisagreementGradients, OfAttentionMaps) {
       const ScoredAttention result = scored_attention(c, {in[0], in[1]}, Variable(), arguments_, {});
       return {result.out, map_disagreement(c, result.probabilities, counted)};
     });
+}
+
+TEST_F(DisagreementGradients, AreAddedToWhatALossBesideThemGives) {
+  constexpr double kWeight = -0.3;
+  const Tensor x = draw({kSamples * kQueries, kHeads * kDim}, 3), d_y = draw(x.shape(), 4);
+  const HeadColumns columns{kSamples, 0, kHeads, kDim};
+  const auto gradient_of = [&](auto roots) {
+    const Variable leaf = Variable::leaf(context_, x);
+    backward(context_, roots(leaf));
+    return values_of(leaf.gradient());
+  };
+  using Roots = std::vector<std::pair<Variable, Tensor>>;
+  const std::vector<double> term = gradient_of([&](const Variable& leaf) {
+    return Roots{{head_disagreement(context_, leaf, columns, counted_),
+                  tensor_of(context_, {1}, {kWeight}, DType::kFloat64)}};
+  });
+  const std::vector<double> both = gradient_of([&](const Variable& leaf) {
+    const Variable y = joined(context_, leaf, head_disagreement(context_, leaf, columns, counted_), kWeight);
+    EXPECT_EQ(values_of(y.value()), values_of(x));
+    return Roots{{y, d_y}};
+  });
+  const std::vector<double> of_y = values_of(d_y);
+  for (size_t i = 0; i < both.size(); ++i) EXPECT_NEAR(both[i], of_y[i] + term[i], 1e-15);
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 A Transformer written out here from the papers' equations, with explicit loops over queries, keys and heads where distances count;
 float64. Shaw et al. 2018 (arXiv 1803.02155), equations 3 to 5; Dai et al. 2019 (arXiv 1901.02860), section 3.3; Press et al. 2022
 (arXiv 2108.12409), section 3 (three heads: two slopes of two heads, one of four); Bahdanau et al. 2015, appendix A.1.2, in each
-head. Relative positions are in self-attention alone. Post-norm; padding holds tokens that must not matter. What is recorded: see
+head; Li et al. 2018 (arXiv 1810.10183), section 3: minus COEFFICIENT times the disagreement of heads, averaged over samples and the
+three attentions, is a part of the loss. Relative positions are in self-attention alone. Post-norm; padding holds tokens that must not matter. What is recorded: see
 fixture.py.
 """
 import math
@@ -20,14 +21,16 @@ from fixture import BATCH, STEPS
 LENGTH, SOURCE_LENGTH, VOCAB, WIDTH, HEADS, FFN = 6, 7, 13, 12, 3, 10
 HEAD = WIDTH // HEADS
 CLIPPED = 2
+COEFFICIENT = 2.5
 SLOPES = [2.0 ** -4, 2.0 ** -8, 2.0 ** -2]
 
 
 class Options:
     def __init__(self, positions="none", values=True, additive=False, scaled=True, shared=False, residual=True, norm=True,
-                 feed_forward=True, activation=torch.relu):
+                 feed_forward=True, activation=torch.relu, disagreement=None):
         self.positions, self.values, self.additive, self.scaled, self.shared = positions, values, additive, scaled, shared
         self.residual, self.norm, self.feed_forward, self.activation = residual, norm, feed_forward, activation
+        self.disagreement = disagreement
 
 
 def shapes(options):
@@ -82,6 +85,7 @@ class Model(torch.nn.Module):
         self.options = options
         self.shapes = shapes(options)
         self.held = torch.nn.ParameterDict()
+        self.disagreements = []  # of every attention of the samples under way
         for name, shape in self.shapes.items():
             flat = (math.prod(shape),) if name.endswith(".bias") else shape
             start = torch.ones if "norm.weight" in name else torch.zeros
@@ -102,17 +106,30 @@ class Model(torch.nn.Module):
     def norm(self, name, x):
         return F.layer_norm(x, (WIDTH,), self.get(name + ".weight"), self.get(name + ".bias")) if self.options.norm else x
 
-    def attention(self, name, x, memory, own, visible):
-        """x [T, D], memory [S, D], of one sample; visible(i, j)."""
+    def disagreement(self, outputs, values, maps, length, memory_length):
+        """Of one attention and sample, pair by pair; [rows][heads] vectors, of which the first count."""
+        form = self.options.disagreement
+        if form is None:
+            return
+        rows = {"subspace": values[:memory_length], "output": outputs[:length], "map": maps[:length]}[form]
+        total = 0.0
+        for heads in rows:
+            for a in heads:
+                for b in heads:
+                    total = total - (a * b).sum() / (1.0 if form == "map" else a.norm() * b.norm())
+        self.disagreements.append(total / HEADS ** 2 / (1 if form == "map" else len(rows)))
+
+    def attention(self, name, x, memory, own, visible, length, memory_length):
+        """x [T, D], memory [S, D], of one sample; visible(i, j); the first `length` rows are no padding."""
         options = self.options
         query = self.linear(name + ".query", x)
         key = query if own and options.shared else self.linear(name + ".key", memory)
         value = self.linear(name + ".value", memory)
         kind = options.positions if own else "none"
         scale = 1.0 / math.sqrt(HEAD) if options.scaled and not options.additive else 1.0
-        rows = []
+        rows, outputs, maps = [], [], []
         for i in range(len(x)):
-            heads = []
+            heads, weights = [], []
             for h in range(HEADS):
                 part = slice(h * HEAD, (h + 1) * HEAD)
                 q, scores, values = query[i, part], [], []
@@ -135,8 +152,13 @@ class Model(torch.nn.Module):
                         score = score - SLOPES[h] * abs(i - j)
                     scores.append(score)
                     values.append(v)
-                heads.append((torch.stack(scores).softmax(0)[:, None] * torch.stack(values)).sum(0) if keys else torch.zeros(HEAD).double())
+                weights.append(torch.stack(scores).softmax(0) if keys else torch.zeros(0).double())
+                heads.append((weights[-1][:, None] * torch.stack(values)).sum(0) if keys else torch.zeros(HEAD).double())
             rows.append(torch.cat(heads))
+            outputs.append(heads)
+            maps.append(weights)
+        by_head = [[row[h * HEAD:(h + 1) * HEAD] for h in range(HEADS)] for row in value]
+        self.disagreement(outputs, by_head, maps, length, memory_length)
         return self.linear(name + ".output", torch.stack(rows))
 
     def around(self, norm, x, branch):
@@ -152,14 +174,14 @@ class Model(torch.nn.Module):
         branch = self.linear(layer + "mlp.down", self.options.activation(self.linear(layer + "mlp.up", x)))
         return self.around(layer + "mlp_norm", x, branch)
 
-    def sample(self, source, source_length, tokens):
+    def sample(self, source, source_length, tokens, length):
         layer, x = "encoder.layers.0.", self.embed(source)
         seen = lambda i, j: j < source_length
-        x = self.around(layer + "attention_norm", x, self.attention(layer + "attention", x, x, True, seen))
+        x = self.around(layer + "attention_norm", x, self.attention(layer + "attention", x, x, True, seen, source_length, source_length))
         memory = self.feed_forward(layer, x)
         layer, x = "decoder.layers.0.", self.embed(tokens)
-        x = self.around(layer + "attention_norm", x, self.attention(layer + "attention", x, x, True, lambda i, j: j <= i))
-        x = self.around(layer + "cross_norm", x, self.attention(layer + "cross_attention", x, memory, False, seen))
+        x = self.around(layer + "attention_norm", x, self.attention(layer + "attention", x, x, True, lambda i, j: j <= i, length, length))
+        x = self.around(layer + "cross_norm", x, self.attention(layer + "cross_attention", x, memory, False, seen, length, source_length))
         return self.feed_forward(layer, x) @ self.get("embedding.word.weight").T
 
 
@@ -175,11 +197,13 @@ def make(name, seed, options):
         inputs["targets"][:, sample, inputs["lengths"][0, sample]:] = -1
 
     def logits_of(step):
-        return torch.stack([model.sample(inputs["source_tokens"][step, b], inputs["source_lengths"][step, b], inputs["tokens"][step, b])
-                            for b in range(BATCH)])
+        model.disagreements = []
+        return torch.stack([model.sample(inputs["source_tokens"][step, b], inputs["source_lengths"][step, b], inputs["tokens"][step, b],
+                                         inputs["lengths"][step, b]) for b in range(BATCH)])
 
     def loss_of(step):
-        return F.cross_entropy(logits_of(step).flatten(0, 1), inputs["targets"][step].flatten(), ignore_index=-1)
+        loss = F.cross_entropy(logits_of(step).flatten(0, 1), inputs["targets"][step].flatten(), ignore_index=-1)
+        return loss - COEFFICIENT * torch.stack(model.disagreements).mean() if model.disagreements else loss
 
     fixture.record("option_" + name, model, model.names_of, inputs, logits_of, loss_of, __file__, eps=1e-4)
 
@@ -190,3 +214,5 @@ make("relative_xl", 33, Options(positions="relative_xl"))
 make("alibi", 34, Options(positions="alibi", scaled=False, activation=torch.sigmoid))
 make("additive", 35, Options(positions="sinusoidal", additive=True, norm=False, activation=torch.tanh))
 make("bare", 36, Options(positions="sinusoidal", residual=False, feed_forward=False))
+for seed, form in enumerate(("subspace", "output", "map"), 37):
+    make("disagreement_" + form, seed, Options(positions="sinusoidal", disagreement=form))

@@ -166,6 +166,13 @@ ModelConfig additive_option() {
   return config;
 }
 
+ModelConfig disagreement_option(Disagreement disagreement) {
+  ModelConfig config = option(PositionEmbedding::kSinusoidal);
+  config.disagreement = disagreement;
+  config.disagreement_coefficient = 2.5;
+  return config;
+}
+
 ModelConfig bare_option() {
   ModelConfig config = option(PositionEmbedding::kSinusoidal);
   config.residual_connections = false;
@@ -279,7 +286,7 @@ class Oracle {
     ForwardPass pass{.batch = micro_batch};
     for (size_t term = 0; term < kNumLossTerms; ++term)
       pass.loss_scale.at(term) =
-          1.0 / static_cast<double>(std::max<int64_t>(1, micro_batch.num_targets.at(term)));
+          1.0 / static_cast<double>(std::max<int64_t>(1, micro_batch.counts().at(term)));
     tiny_.store->begin_accumulation();
     const Variable loss = tiny_.model->loss(context_, pass);
     Tensor one = context_.workspace({1}, loss.value().dtype());
@@ -288,11 +295,12 @@ class Oracle {
     tiny_.store->finish_accumulation(context_);
     const double norm = std::sqrt(ops::sum_of_squares(context_, tiny_.store->gradients()));
     double mean = 0;
-    for (size_t term = 0; term < kNumLossTerms; ++term) {
-      EXPECT_EQ(pass.losses.at(term).count, micro_batch.num_targets.at(term));
-      mean += pass.losses.at(term).sum * pass.loss_scale.at(term);
+    for (const LossTerm term : {LossTerm::kTokens, LossTerm::kSamples}) {
+      EXPECT_EQ(pass.losses[term].count, micro_batch.num_targets[term]);
+      mean += pass.losses[term].sum * pass.loss_scale[term];
     }
     EXPECT_NEAR(element(loss.value(), 0), mean, 1e-6);
+    mean += pass.losses[LossTerm::kDisagreement].sum * pass.loss_scale[LossTerm::kDisagreement];
     optimizer_->step(context_, *tiny_.store, 1e-2, index + 1, clip_factor(norm, 1.0));
     return {mean, norm};
   }
@@ -386,7 +394,10 @@ std::vector<Case> cases() {
                          {"option_relative_xl", option(PositionEmbedding::kRelativeXl)},
                          {"option_alibi", alibi_option()},
                          {"option_additive", additive_option()},
-                         {"option_bare", bare_option()}}) {
+                         {"option_bare", bare_option()},
+                         {"option_disagreement_subspace", disagreement_option(Disagreement::kSubspace)},
+                         {"option_disagreement_output", disagreement_option(Disagreement::kOutput)},
+                         {"option_disagreement_map", disagreement_option(Disagreement::kMap)}}) {
     config.resolve(0, 7);
     all.push_back({name, config});
   }

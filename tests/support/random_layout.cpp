@@ -58,6 +58,7 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kAttention, "attention", 4, 4},
     {kParts, "parts", 6, 4},
     {kActivation, "activation", 3, 3},
+    {kDisagreement, "disagreement", 4, 4},
 }};
 
 enum Families { kGpt, kTransformer, kBert, kRecurrent };
@@ -94,7 +95,8 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (draw[kLayout] > 0) draw[kLayers] = 0;
   if (draw[kRecompute] == 0) draw[kRecomputeLayers] = 0;
   if (draw[kFamily] != kGpt) draw[kPacked] = 0;
-  if (draw[kFamily] == kRecurrent) draw[kPositions] = draw[kAttention] = draw[kParts] = 0;
+  if (draw[kFamily] == kRecurrent)
+    draw[kPositions] = draw[kAttention] = draw[kParts] = draw[kDisagreement] = 0;
   if (draw[kParts] == kNoNorms) draw[kNormPosition] = 0;
   if (draw[kFamily] == kRecurrent || draw[kLlama] || draw[kParts] == kNoFeedForward) draw[kActivation] = 0;
   if (draw[kLlama]) draw[kPositions] = 0;
@@ -147,6 +149,11 @@ void set_options(const LayoutDraw& draw, ModelConfig& model) {
   }
   if (has_batch_norm(draw)) model.normalization = Normalization::kBatchNorm;
   model.batch_norm_padding = draw[kParts] == kBatchNormOfPadding;
+  static constexpr std::array kDisagreements = {Disagreement::kNone, Disagreement::kSubspace,
+                                                Disagreement::kOutput, Disagreement::kMap};
+  if (model.num_attention_heads == 1) return;
+  model.disagreement = kDisagreements[static_cast<size_t>(draw[Knob::kDisagreement])];
+  if (draw[Knob::kDisagreement]) model.disagreement_coefficient = 3.0;
 }
 
 /// Heads, feed-forward and the rest of what only Transformers have.
@@ -450,6 +457,16 @@ constexpr Feature kFeatures[] = {
      [](auto& d, auto&) { return d[kAttention] == kSharedProjection && axis_tensor(d); }},
     {"sigmoid", [](auto& d, auto&) { return d[kActivation] == 1; }},
     {"tanh x tensor", [](auto& d, auto&) { return d[kActivation] == 2 && axis_tensor(d); }},
+    {"disagreement of values x tensor",
+     [](auto& d, auto&) { return d[kDisagreement] == 1 && axis_tensor(d); }},
+    {"disagreement of outputs x tensor",
+     [](auto& d, auto&) { return d[kDisagreement] == 2 && axis_tensor(d); }},
+    {"disagreement of maps x tensor", [](auto& d, auto&) { return d[kDisagreement] == 3 && axis_tensor(d); }},
+    {"disagreement x pipeline x data",
+     [](auto& d, auto&) { return d[kDisagreement] && axis_pipeline(d) && axis_data(d); }},
+    {"disagreement x encoder-decoder",
+     [](auto& d, auto&) { return d[kDisagreement] && d[kFamily] == kTransformer; }},
+    {"disagreement x full recompute", [](auto& d, auto&) { return d[kDisagreement] && d[kRecompute] == 2; }},
     {"no residual sums", [](auto& d, auto&) { return d[kParts] == kNoResiduals; }},
     {"no norms", [](auto& d, auto&) { return d[kParts] == kNoNorms; }},
     {"no feed-forward", [](auto& d, auto&) { return d[kParts] == kNoFeedForward; }},

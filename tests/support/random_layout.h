@@ -43,12 +43,13 @@ enum class Knob {
   kOptimizer,  ///< adamw, sgd, adam, adagrad, rmsprop, BERT's
   kClip,       ///< 1, off, 0.01
   kSeed,
-  kPositions,  ///< the family's own, relative, relative keys alone, relative_xl, alibi
-  kAttention,  ///< plain, undivided scores, additive score, one projection for queries and keys
-  kParts,      ///< all, no residual sums, no norms, no feed-forward, BatchNorm (that counts padding)
-  kActivation  ///< the family's own (Llama's: swiglu), sigmoid, tanh
+  kPositions,    ///< the family's own, relative, relative keys alone, relative_xl, alibi
+  kAttention,    ///< plain, undivided scores, additive score, one projection for queries and keys
+  kParts,        ///< all, no residual sums, no norms, no feed-forward, BatchNorm (that counts padding)
+  kActivation,   ///< the family's own (Llama's: swiglu), sigmoid, tanh
+  kDisagreement  ///< between heads: none, of values, outputs, maps
 };
-inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kActivation) + 1;
+inline constexpr size_t kNumKnobs = static_cast<size_t>(Knob::kDisagreement) + 1;
 
 struct LayoutDraw {
   std::array<int64_t, kNumKnobs> values{};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "core/autograd/variable.h"
 #include "core/ops/disagreement.h"
 
@@ -14,13 +16,24 @@ struct HeadColumns {
   int64_t head_dim = 0;
 };
 
-/// The sum over the samples of core/ops/disagreement.h, shape [1], float32 (float64): a root of backward
-/// whose gradient is minus its weight in the loss. `counted` int32 [B*T], optional. It compares heads of this
-/// rank.
-Variable head_disagreement(Context& context, const Variable& x, const HeadColumns& columns,
-                           const Tensor& counted);
+/// All the heads that are compared, where this rank has a part of them.
+struct HeadsOfAllRanks {
+  int64_t num_heads = 0;                                ///< 0: those of this rank
+  int num_copies = 1;                                   ///< this many ranks have the same heads
+  std::function<void(const Tensor& sums)> add_up = {};  ///< over the ranks, in place
+};
 
-/// Of attention maps: `probabilities` [B, H, T, S] of scored_attention.
-Variable map_disagreement(Context& context, const Variable& probabilities, const Tensor& counted);
+/// The sum over the samples of core/ops/disagreement.h, shape [1], float32 (float64), the same on every rank:
+/// a root of backward, which gives this rank's heads theirs. `counted` int32 [B*T], optional. Keeps sums of
+/// [B*T, K] numbers in float64.
+Variable head_disagreement(Context& context, const Variable& x, const HeadColumns& columns,
+                           const Tensor& counted, const HeadsOfAllRanks& all = {});
+
+/// Of attention maps: `probabilities` [B, H, T, S] of scored_attention. Keeps [B*T, S] numbers in float64.
+Variable map_disagreement(Context& context, const Variable& probabilities, const Tensor& counted,
+                          const HeadsOfAllRanks& all = {});
+
+/// x as it is; in backward `term` [1], which joins the loss beside it, gets the gradient `weight`.
+Variable joined(Context& context, const Variable& x, const Variable& term, double weight);
 
 }  // namespace trireme

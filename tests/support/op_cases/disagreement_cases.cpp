@@ -34,16 +34,19 @@ OpCase make_case(const DisagreementCase& of, bool maps, bool backward) {
     const Tensor x = random_tensor(context, shape, dtype, storage, seed, !maps);
     Tensor d_x = random_tensor(context, shape, dtype, storage, seed + 1, !maps);
     Tensor values = random_tensor(context, {of.num_samples}, dtype, DType::kFloat64, seed + 2);
+    Tensor sums =
+        random_tensor(context, {of.num_samples * of.length, of.width}, dtype, DType::kFloat64, seed + 3);
     const Tensor counted = counted_rows(context, of);
     OpRun run;
     run.run = [=](Context& run_context) mutable {
-      if (maps) {
-        backward ? ops::map_disagreement_backward(run_context, x, counted, values, d_x)
-                 : ops::map_disagreement_forward(run_context, x, counted, values);
-      } else {
-        backward ? ops::head_disagreement_backward(run_context, of.num_heads, x, counted, values, d_x)
-                 : ops::head_disagreement_forward(run_context, of.num_heads, x, counted, values);
-      }
+      if (maps && backward)
+        return ops::map_disagreement_backward(run_context, of.num_heads, sums, counted, values, d_x);
+      if (backward)
+        return ops::head_disagreement_backward(run_context, of.num_heads, x, sums, counted, values, d_x);
+      maps ? ops::map_disagreement_sums(run_context, x, sums)
+           : ops::head_disagreement_sums(run_context, of.num_heads, x, sums);
+      ops::disagreement_forward(run_context, of.num_heads, sums, counted,
+                                maps ? ops::OverRows::kSum : ops::OverRows::kMean, values);
     };
     if (backward) {
       run.outputs = {{"d_x", d_x}};

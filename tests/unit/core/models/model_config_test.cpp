@@ -91,6 +91,18 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
                 config.share_query_key = true;
               }),
               HasSubstr("model.share_query_key: given true, expected false with num_query_groups"));
+  EXPECT_THAT(lines([](ModelConfig& config) { config.disagreement_coefficient = 0.5; }),
+              HasSubstr("model.disagreement_coefficient: given 0.5, expected nothing without disagreement"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config.disagreement = Disagreement::kMap;
+                config.disagreement_coefficient = 0;
+              }),
+              HasSubstr("model.disagreement_coefficient: given 0, expected more; or disagreement none"));
+  EXPECT_THAT(lines([](ModelConfig& config) {
+                config.disagreement = Disagreement::kOutput;
+                config.num_attention_heads = 1;
+              }),
+              HasSubstr("model.disagreement: given a value, expected none with one attention head"));
   EXPECT_THAT(lines([](ModelConfig& config) {
                 config.normalization = Normalization::kNone;
                 config.embedding_norm = true;

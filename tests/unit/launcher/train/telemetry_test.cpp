@@ -133,6 +133,9 @@ TEST(StepReport, IsOneLineOfJsonWithEveryKey) {
        {"step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second", "step_seconds", "mfu", "mfu_causal",
         "tflops", "memory", "memory_by_category", "communication", "waiting", "phases"})
     EXPECT_TRUE(line.contains(key)) << key;
+  EXPECT_FALSE(line.contains("disagreement"));
+  report.disagreement = -0.25;
+  EXPECT_EQ(nlohmann::json::parse(to_json(report))["disagreement"], -0.25);
   EXPECT_TRUE(line["loss"].is_null());  // JSON has no NaN
   EXPECT_EQ(line["mfu"], 0.5);
   EXPECT_TRUE(line["mfu_causal"].is_null());
