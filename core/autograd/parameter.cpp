@@ -70,6 +70,14 @@ T rounded(double value) {
 }
 
 template <class T>
+void fill_frequencies(const Shape& global_shape, const Shape& offset, const Tensor& target) {
+  for (int64_t row = 0; row < target.rows(); ++row)
+    for (int64_t col = 0; col < target.cols(); ++col)
+      target.row<T>(row)[col] = rounded<T>(std::pow(
+          1e4, -static_cast<double>(offset.back() + col) / static_cast<double>(global_shape.back())));
+}
+
+template <class T>
 void draw(const Context& context, const InitRule& rule, RandomKey key, const Shape& global_shape,
           const Shape& offset, const Tensor& target) {
   const double factor = factor_of(rule, global_shape);
@@ -130,8 +138,10 @@ void draw_initial(Context& context, const Parameter& parameter, size_t piece, co
     return ops::fill(context, target, rule.kind == Kind::kOnes ? 1.0 : 0.0);
   const ParameterPiece& logical = parameter.pieces[piece];
   const RandomKey key = RandomKey::make(seed, RandomPurpose::kInitialization, 0, site_of(logical.name));
-  dispatch_floating(target.dtype(),
-                    [&]<class T>(T) { draw<T>(context, rule, key, logical.global_shape, offset, target); });
+  dispatch_floating(target.dtype(), [&]<class T>(T) {
+    rule.kind == Kind::kFrequencies ? fill_frequencies<T>(logical.global_shape, offset, target)
+                                    : draw<T>(context, rule, key, logical.global_shape, offset, target);
+  });
 }
 
 void initialize(Context& context, Parameter& parameter, uint64_t seed) {

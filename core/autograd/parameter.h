@@ -17,7 +17,9 @@ struct InitRule {
     kOnes,
     kNormal,
     kTruncatedNormal,  ///< what is beyond two standard deviations is drawn again (BERT)
-    kXavierUniform  ///< in +-gain * sqrt(6 / (rows + columns)) of the logical tensor (Glorot and Bengio 2010)
+    kXavierUniform,    ///< in +-gain * sqrt(6 / (rows + columns)) of the logical tensor (Glorot and Bengio
+                       ///< 2010)
+    kFrequencies       ///< 10000^(-column / columns) in every row: those of sinusoidal positions
   } kind = Kind::kZeros;
   double scale = 0;  ///< standard deviation of the normal ones (before truncation), gain of Xavier's
 };

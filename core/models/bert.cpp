@@ -49,7 +49,7 @@ FeedForwardActivation head_activation(FeedForwardActivation of_layers) {
 /// loss}.
 class PretrainingHead final : public Head {
  public:
-  PretrainingHead(const ModelConfig& config, nn::VocabularyEmbedding& word, nn::LayerBuilder& builder)
+  PretrainingHead(const ModelConfig& config, nn::VocabularyEmbedding* tied, nn::LayerBuilder& builder)
       : activation_(head_activation(config.activation)),
         transform_(builder.linear(
             {"head.transform", config.hidden_size, config.hidden_size, matrix_init(config), true})),
@@ -58,7 +58,7 @@ class PretrainingHead final : public Head {
                                        .vocab_size = config.vocab_size,
                                        .features = config.hidden_size,
                                        .init = embedding_init(config),
-                                       .tied = config.untie_embeddings_and_output_weights ? nullptr : &word,
+                                       .tied = tied,
                                        .bias = true,
                                        .smoothing = label_smoothing(config)})),
         matrix_size_(static_cast<double>((config.vocab_size + config.hidden_size) * config.hidden_size)) {
@@ -134,7 +134,8 @@ class Bert final : public BlockModel {
     if (config.num_classes > 0)
       add(std::make_unique<ClassificationHead>(config, builder));
     else
-      add(std::make_unique<PretrainingHead>(config, embedding.word(), builder));
+      add(std::make_unique<PretrainingHead>(
+          config, config.untie_embeddings_and_output_weights ? nullptr : &embedding.word(), builder));
   }
 
   std::vector<Shape> boundary_shapes(const Batch& batch, size_t) const override {

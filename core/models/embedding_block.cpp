@@ -21,6 +21,7 @@ std::unique_ptr<nn::PositionEmbedding> make_positions(const ModelConfig& config,
     case PositionEmbedding::kRelative:
     case PositionEmbedding::kRelativeXl:
     case PositionEmbedding::kAlibi:
+    case PositionEmbedding::kComplex:
     case PositionEmbedding::kNone:
       break;
   }
@@ -39,11 +40,16 @@ EmbeddingBlock::EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& 
                                nn::LayerBuilder& builder)
     : sequence_(place.sequence),
       scale_(config.scale_embeddings ? std::sqrt(static_cast<double>(config.hidden_size)) : 1.0),
-      word_(builder.vocabulary_embedding(
-          {place.name + "word", place.vocab_size, config.hidden_size, embedding_init(config), place.shared})),
       position_(make_positions(config, place.name + "position", builder)),
       dropout_(builder.dropout(
           {place.name.substr(0, place.name.size() - 1), config.hidden_dropout, place.sequence})) {
+  EmbeddingBlock* shared = place.shared;
+  if (config.position_embedding_type == PositionEmbedding::kComplex)
+    complex_ = builder.complex_embedding({place.name, place.vocab_size, config.hidden_size,
+                                          embedding_init(config), shared ? shared->complex_.get() : nullptr});
+  else
+    word_ = builder.vocabulary_embedding({place.name + "word", place.vocab_size, config.hidden_size,
+                                          embedding_init(config), shared ? shared->word_.get() : nullptr});
   if (config.num_token_types > 0)
     segment_ = builder.position_embedding(
         {place.name + "segment", config.num_token_types, config.hidden_size, embedding_init(config)});
@@ -51,14 +57,14 @@ EmbeddingBlock::EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& 
 }
 
 void EmbeddingBlock::collect(std::vector<Parameter*>& parameters) {
-  word_->collect(parameters);
+  complex_ ? complex_->collect(parameters) : word_->collect(parameters);
   if (position_) position_->collect(parameters);
   if (segment_) segment_->collect(parameters);
   if (norm_) norm_->collect(parameters);
 }
 
 void EmbeddingBlock::collect_shared(std::vector<Parameter*>& parameters) {
-  word_->collect_shared(parameters);
+  complex_ ? complex_->collect_shared(parameters) : word_->collect_shared(parameters);
 }
 
 void EmbeddingBlock::collect_buffers(std::vector<Buffer*>& buffers) {
@@ -68,7 +74,9 @@ void EmbeddingBlock::collect_buffers(std::vector<Buffer*>& buffers) {
 std::vector<Variable> EmbeddingBlock::forward(Context& context, ForwardPass& pass,
                                               const std::vector<Variable>& inputs) {
   const Batch& batch = pass.batch;
-  Variable x = word_->forward(context, sequence_ == Sequence::kSource ? batch.source_tokens : batch.tokens);
+  const Tensor& tokens = sequence_ == Sequence::kSource ? batch.source_tokens : batch.tokens;
+  Variable x = complex_ ? complex_->forward(context, tokens, batch.positions_of(sequence_))
+                        : word_->forward(context, tokens);
   if (scale_ != 1.0) x = scale(context, x, scale_);
   if (position_) x = position_->forward(context, x, batch.positions_of(sequence_));
   if (segment_) x = segment_->forward(context, x, segments(context, batch));
@@ -89,7 +97,7 @@ std::unique_ptr<EmbeddingBlock> make_target_embedding(const ModelConfig& config,
                                                       nn::LayerBuilder& builder) {
   const EmbeddingPlace place{.name = "decoder.embedding.",
                              .vocab_size = config.vocab_size,
-                             .shared = config.share_source_embedding ? &source.word() : nullptr};
+                             .shared = config.share_source_embedding ? &source : nullptr};
   return std::make_unique<EmbeddingBlock>(config, place, builder);
 }
 

@@ -5,18 +5,20 @@
 
 namespace trireme {
 
+class EmbeddingBlock;
+
 /// What an embedding is of.
 struct EmbeddingPlace {
   std::string name;  ///< prefix of its parameters: "embedding."
   Sequence sequence = Sequence::kTokens;
   int64_t vocab_size = 0;
-  nn::VocabularyEmbedding* shared = nullptr;  ///< whose matrix it takes; it must outlive the block
+  EmbeddingBlock* shared = nullptr;  ///< whose token embedding it takes; it must outlive the block
 };
 
-/// Token embeddings (times sqrt(hidden_size)), positions, segments, a norm where there is one, dropout. Puts
-/// x before what enters: {} -> {x}, {memory} -> {x, memory}.
+/// Token embeddings (times sqrt(hidden_size)), positions, or both in one where they are complex, segments, a
+/// norm where there is one, dropout. Puts x before what enters: {} -> {x}, {memory} -> {x, memory}.
 ///
-/// Names: NAME{word, position, segment, norm}.
+/// Names: NAME{word, position, segment, norm}; complex NAME{amplitude, frequency, phase} in place of word.
 class EmbeddingBlock final : public Block {
  public:
   EmbeddingBlock(const ModelConfig& config, const EmbeddingPlace& place, nn::LayerBuilder& builder);
@@ -27,12 +29,14 @@ class EmbeddingBlock final : public Block {
                                 const std::vector<Variable>& inputs) override;
   double products_per_token(int64_t) const override { return 0; }
   BlockKind kind() const override { return BlockKind::kEmbedding; }
+  /// Not of complex embeddings, which have no matrix.
   nn::VocabularyEmbedding& word() { return *word_; }
 
  private:
   Sequence sequence_;
-  double scale_;  ///< of token embeddings; 1: none
-  std::unique_ptr<nn::VocabularyEmbedding> word_;
+  double scale_;                                   ///< of token embeddings; 1: none
+  std::unique_ptr<nn::VocabularyEmbedding> word_;  ///< null with the next
+  std::unique_ptr<nn::ComplexEmbedding> complex_;
   std::unique_ptr<nn::PositionEmbedding> position_, segment_;  ///< null without
   std::unique_ptr<nn::Norm> norm_;                             ///< null without
   std::unique_ptr<nn::Dropout> dropout_;

@@ -78,6 +78,7 @@ nn::AttentionSpec self_attention_spec(const ModelConfig& config, const LayerPlac
       break;
     case PositionEmbedding::kLearnedAbsolute:
     case PositionEmbedding::kSinusoidal:
+    case PositionEmbedding::kComplex:
     case PositionEmbedding::kNone:
       break;
   }

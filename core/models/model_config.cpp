@@ -84,6 +84,7 @@ void ModelConfig::fields(FieldVisitor& visitor) {
                                                  {"relative", PositionEmbedding::kRelative},
                                                  {"relative_xl", PositionEmbedding::kRelativeXl},
                                                  {"alibi", PositionEmbedding::kAlibi},
+                                                 {"complex", PositionEmbedding::kComplex},
                                                  {"none", PositionEmbedding::kNone}};
   static constexpr ActivationNames kActivations[] = {
       {"gelu_tanh", FeedForwardActivation::kGeluTanh}, {"gelu", FeedForwardActivation::kGelu},
@@ -142,7 +143,8 @@ void ModelConfig::fields(FieldVisitor& visitor) {
   visitor.visit_choice(
       {"position_embedding_type",
        "How the model knows positions; relative (Shaw et al. 2018), relative_xl (Transformer-XL), alibi and "
-       "rope are of self-attention."},
+       "rope are of self-attention; complex: tokens have amplitudes, frequencies and phases (Wang et al. "
+       "2020)."},
       position_embedding_type, std::span<const PositionNames>(kPositions));
   visitor.visit_choice(
       {"sinusoidal_form",
@@ -251,6 +253,9 @@ void check_switches(const ModelConfig& config, std::vector<std::string>& errors)
          "num_attention_heads: a key head would have several queries");
   refuse(config.normalization == Normalization::kBatchNorm && !config.add_norm_bias,
          "model.add_norm_bias: given false, expected true with normalization BatchNorm, which has a bias");
+  refuse(positions == kComplex && config.num_classes == 0 && !config.untie_embeddings_and_output_weights,
+         "model.untie_embeddings_and_output_weights: given false, expected true with position_embedding_type "
+         "complex: its tables of amplitudes, frequencies and phases are no matrix of a head");
   const bool disagrees = config.disagreement != Disagreement::kNone;
   refuse(disagrees && config.disagreement_coefficient == 0.0,
          "model.disagreement_coefficient: given 0, expected more; or disagreement none");
@@ -294,6 +299,10 @@ void ModelConfig::resolve(int64_t tokenizer_vocab_size, int64_t seq_length) {
         fmt::format(
             "sinusoidal positions are pairs of sine and cosine, so model.hidden_size must be even, given {}",
             hidden_size));
+  check(position_embedding_type != PositionEmbedding::kComplex || hidden_size % 2 == 0,
+        fmt::format("complex embeddings are pairs of real and imaginary parts, so model.hidden_size must be "
+                    "even, given {}",
+                    hidden_size));
   check_switches(*this, errors);
   ModelConfig usual = family_named(family).defaults();
   usual.ffn_hidden_size = 4 * hidden_size;

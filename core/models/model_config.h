@@ -8,7 +8,16 @@ namespace trireme {
 
 enum class Normalization { kLayerNorm, kRmsNorm, kBatchNorm, kNone };
 enum class NormPosition { kPre, kPost };
-enum class PositionEmbedding { kLearnedAbsolute, kSinusoidal, kRope, kRelative, kRelativeXl, kAlibi, kNone };
+enum class PositionEmbedding {
+  kLearnedAbsolute,
+  kSinusoidal,
+  kRope,
+  kRelative,
+  kRelativeXl,
+  kAlibi,
+  kComplex,
+  kNone
+};
 enum class AttentionScore { kDot, kAdditive };
 enum class Disagreement { kNone, kSubspace, kOutput, kMap };
 enum class FeedForwardActivation { kGeluTanh, kGelu, kRelu, kSwiglu, kSigmoid, kTanh };

@@ -46,6 +46,15 @@ struct EmbeddingSpec {
   VocabularyEmbedding* shared = nullptr;  ///< whose matrix it takes; it must outlive the embedding
 };
 
+/// NAME{amplitude, frequency, phase}.weight, each [num_rows, features / 2].
+struct ComplexEmbeddingSpec {
+  std::string name;  ///< a prefix: "embedding."
+  int64_t num_rows = 0;
+  int64_t features = 0;
+  InitRule init = {};  ///< of amplitudes; frequencies begin as those of sinusoids, phases at 0
+  ComplexEmbedding* shared = nullptr;  ///< whose tables it takes; it must outlive the embedding
+};
+
 struct SinusoidSpec {
   int64_t num_positions = 0;
   int64_t features = 0;
@@ -168,6 +177,7 @@ class LayerBuilder {
   virtual std::unique_ptr<Linear> column_linear(const ColumnLinearSpec& spec) = 0;
   virtual std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) = 0;
   virtual std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) = 0;
+  virtual std::unique_ptr<ComplexEmbedding> complex_embedding(const ComplexEmbeddingSpec& spec) = 0;
   virtual std::unique_ptr<PositionEmbedding> position_embedding(const EmbeddingSpec& spec) = 0;
   virtual std::unique_ptr<PositionEmbedding> sinusoidal_positions(const SinusoidSpec& spec) = 0;
   virtual std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/autograd/functions/complex_embedding.h"
 #include "core/autograd/functions/recurrent.h"
 #include "core/autograd/functions/residual_norm.h"
 #include "core/nn/forward_pass.h"
@@ -21,6 +22,13 @@ class VocabularyEmbedding : public Module {
  public:
   virtual Variable forward(Context& context, const Tensor& tokens) = 0;
   virtual Parameter& weight() = 0;
+};
+
+/// Rows of a complex-valued vocabulary, which know their positions: core/ops/complex_embedding.h.
+class ComplexEmbedding : public Module {
+ public:
+  virtual Variable forward(Context& context, const Tensor& tokens, const Tensor& positions) = 0;
+  virtual ComplexTables tables() = 0;
 };
 
 /// x + the rows of a table of positions, learned or not.

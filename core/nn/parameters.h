@@ -40,6 +40,9 @@ inline InitRule zeros() {
 inline InitRule ones() {
   return {InitRule::Kind::kOnes};
 }
+inline InitRule frequencies() {
+  return {InitRule::Kind::kFrequencies};
+}
 inline InitRule normal(double std) {
   return {InitRule::Kind::kNormal, std};
 }

@@ -38,6 +38,35 @@ class PlainVocabularyEmbedding final : public VocabularyEmbedding {
   std::optional<Parameter> own_;
 };
 
+class PlainComplexEmbedding final : public ComplexEmbedding {
+ public:
+  explicit PlainComplexEmbedding(const ComplexEmbeddingSpec& spec) : shared_(spec.shared) {
+    if (shared_ != nullptr) return;
+    const auto table = [&](const char* name, InitRule init) {
+      return whole_parameter(spec.name + name + ".weight", {spec.num_rows, spec.features / 2}, init, true);
+    };
+    own_ = {table("amplitude", spec.init), table("frequency", frequencies()), table("phase", zeros())};
+  }
+  void collect(std::vector<Parameter*>& parameters) override {
+    for (Parameter& table : own_) parameters.push_back(&table);
+  }
+  void collect_shared(std::vector<Parameter*>& parameters) override {
+    if (shared_ == nullptr) return;
+    const ComplexTables tables = shared_->tables();
+    parameters.insert(parameters.end(), {&tables.amplitude, &tables.frequency, &tables.phase});
+  }
+  Variable forward(Context& context, const Tensor& tokens, const Tensor& positions) override {
+    return trireme::complex_embedding(context, tables(), tokens, positions);
+  }
+  ComplexTables tables() override {
+    return shared_ != nullptr ? shared_->tables() : ComplexTables{own_[0], own_[1], own_[2]};
+  }
+
+ private:
+  ComplexEmbedding* shared_;
+  std::vector<Parameter> own_;  ///< amplitudes, frequencies, phases; empty where they are shared
+};
+
 class PlainPositionEmbedding final : public PositionEmbedding {
  public:
   PlainPositionEmbedding(const EmbeddingSpec& spec, const RowShard& shard)
@@ -271,6 +300,10 @@ std::unique_ptr<SampleLoss> PlainLayerBuilder::sample_loss(const SampleLossSpec&
 
 std::unique_ptr<VocabularyEmbedding> PlainLayerBuilder::vocabulary_embedding(const EmbeddingSpec& spec) {
   return std::make_unique<PlainVocabularyEmbedding>(spec);
+}
+
+std::unique_ptr<ComplexEmbedding> PlainLayerBuilder::complex_embedding(const ComplexEmbeddingSpec& spec) {
+  return std::make_unique<PlainComplexEmbedding>(spec);
 }
 
 std::unique_ptr<PositionEmbedding> PlainLayerBuilder::position_embedding(const EmbeddingSpec& spec) {

@@ -15,6 +15,7 @@ class PlainLayerBuilder final : public LayerBuilder {
   std::unique_ptr<Linear> column_linear(const ColumnLinearSpec& spec) override;
   std::unique_ptr<Linear> row_linear(const RowLinearSpec& spec) override;
   std::unique_ptr<VocabularyEmbedding> vocabulary_embedding(const EmbeddingSpec& spec) override;
+  std::unique_ptr<ComplexEmbedding> complex_embedding(const ComplexEmbeddingSpec& spec) override;
   std::unique_ptr<PositionEmbedding> position_embedding(const EmbeddingSpec& spec) override;
   std::unique_ptr<PositionEmbedding> sinusoidal_positions(const SinusoidSpec& spec) override;
   std::unique_ptr<Dropout> dropout(const DropoutSpec& spec) override;

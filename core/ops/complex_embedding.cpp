@@ -18,6 +18,9 @@ using reference::Wide;
 
 struct Tables {
   const Tensor &amplitude, &frequency, &phase, &ids, &positions;
+  const TableRange& range;
+
+  int64_t vocabulary() const { return range.vocab_size == 0 ? amplitude.size(0) : range.vocab_size; }
 
   void check(const char* op, const Tensor& out) const {
     check_floating(op, "amplitude", amplitude);
@@ -35,22 +38,32 @@ struct Tables {
                         fmt::format("{} elements, one an id", ids.num_elements()));
     check_shape(op, "out", out, {ids.num_elements(), 2 * amplitude.cols()});
     check_dtype(op, "out", out, amplitude.dtype());
+    if (range.begin < 0 || range.begin + amplitude.size(0) > vocabulary())
+      throw_shape_error(op, "amplitude",
+                        fmt::format("holds rows [{}, {})", range.begin, range.begin + amplitude.size(0)),
+                        fmt::format("a range inside the vocabulary [0, {})", vocabulary()));
     for (int64_t i = 0; i < ids.num_elements(); ++i)
-      if (const int32_t id = ids.data<int32_t>()[i]; id < 0 || id >= amplitude.size(0))
+      if (const int32_t id = ids.data<int32_t>()[i]; id < 0 || id >= vocabulary())
         throw DataError(
             fmt::format("{}: id {} at position {} is outside the vocabulary [0, {}); the data set and the "
                         "model use different tokenizers",
-                        op, id, i, amplitude.size(0)));
+                        op, id, i, vocabulary()));
   }
 
-  /// Calls body(row of ids, column, r, cos, sin, position) for every element.
+  /// Calls body(row of ids, column, r, cos, sin, position) for every element; r, cos and sin are 0 for ids of
+  /// another range.
   template <class T, class Body>
   void for_each(Context& context, Body&& body) const {
     cpu::parallel_rows(context, ids.num_elements(), amplitude.cols(), [&](const cpu::Block& block) {
       for (int64_t row = block.row_begin; row < block.row_end; ++row) {
-        const int32_t id = ids.data<int32_t>()[row];
+        const int64_t id = ids.data<int32_t>()[row] - range.begin;
         const double position = positions.data<int32_t>()[row];
+        const bool here = id >= 0 && id < amplitude.size(0);
         for (int64_t col = 0; col < amplitude.cols(); ++col) {
+          if (!here) {
+            body(row, col, 0.0, 0.0, 0.0, position);
+            continue;
+          }
           const double angle = load(frequency.row<T>(id)[col]) * position + load(phase.row<T>(id)[col]);
           body(row, col, load(amplitude.row<T>(id)[col]), std::cos(angle), std::sin(angle), position);
         }
@@ -62,8 +75,9 @@ struct Tables {
 }  // namespace
 
 void complex_embedding_forward(Context& context, const Tensor& amplitude, const Tensor& frequency,
-                               const Tensor& phase, const Tensor& ids, const Tensor& positions, Tensor& out) {
-  const Tables tables{amplitude, frequency, phase, ids, positions};
+                               const Tensor& phase, const Tensor& ids, const Tensor& positions, Tensor& out,
+                               const TableRange& range) {
+  const Tables tables{amplitude, frequency, phase, ids, positions, range};
   tables.check("complex_embedding_forward", out);
   const TraceSpan span(context.trace, "op/complex_embedding_forward");
   const int64_t half = amplitude.cols();
@@ -80,9 +94,9 @@ void complex_embedding_forward(Context& context, const Tensor& amplitude, const 
 void complex_embedding_backward(Context& context, const Tensor& d_out, const Tensor& amplitude,
                                 const Tensor& frequency, const Tensor& phase, const Tensor& ids,
                                 const Tensor& positions, Tensor& d_amplitude, Tensor& d_frequency,
-                                Tensor& d_phase) {
+                                Tensor& d_phase, const TableRange& range) {
   constexpr const char* kOp = "complex_embedding_backward";
-  const Tables tables{amplitude, frequency, phase, ids, positions};
+  const Tables tables{amplitude, frequency, phase, ids, positions, range};
   tables.check(kOp, d_out);
   for (const Tensor* gradient : {&d_amplitude, &d_frequency, &d_phase}) {
     check_shape(kOp, "gradient", *gradient, {ids.num_elements(), amplitude.cols()});

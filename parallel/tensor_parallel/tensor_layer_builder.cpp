@@ -113,6 +113,34 @@ class TensorVocabularyEmbedding final : public nn::VocabularyEmbedding {
   std::optional<VocabularyShard> own_;
 };
 
+/// The plain one with this rank's rows of each table.
+class TensorComplexEmbedding final : public nn::ComplexEmbedding {
+ public:
+  TensorComplexEmbedding(const nn::ComplexEmbeddingSpec& spec, std::unique_ptr<nn::ComplexEmbedding> plain,
+                         RowExchange& exchange)
+      : exchange_(exchange), vocab_size_(spec.num_rows), plain_(std::move(plain)) {
+    const Part part = even_part(spec.name + "amplitude", vocab_size_, exchange.rank(), exchange.size());
+    std::vector<Parameter*> own;
+    plain_->collect(own);
+    for (Parameter* table : own)
+      *table = split_parameter(table->name, {{table->name, table->shape, part}}, 0, table->init,
+                               table->weight_decay);
+  }
+  void collect(std::vector<Parameter*>& parameters) override { plain_->collect(parameters); }
+  void collect_shared(std::vector<Parameter*>& parameters) override { plain_->collect_shared(parameters); }
+  Variable forward(Context& context, const Tensor& tokens, const Tensor& positions) override {
+    const ops::TableRange range{tables().amplitude.pieces[0].offset[0], vocab_size_};
+    return sum_rows(context, exchange_,
+                    trireme::complex_embedding(context, tables(), tokens, positions, range));
+  }
+  ComplexTables tables() override { return plain_->tables(); }
+
+ private:
+  RowExchange& exchange_;
+  int64_t vocab_size_;
+  std::unique_ptr<nn::ComplexEmbedding> plain_;
+};
+
 class TensorVocabularyLoss final : public nn::VocabularyLoss {
  public:
   TensorVocabularyLoss(const nn::VocabularyLossSpec& spec, RowExchange& exchange)
@@ -233,6 +261,11 @@ std::unique_ptr<nn::SampleLoss> TensorLayerBuilder::sample_loss(const nn::Sample
 std::unique_ptr<nn::VocabularyEmbedding> TensorLayerBuilder::vocabulary_embedding(
     const nn::EmbeddingSpec& spec) {
   return std::make_unique<TensorVocabularyEmbedding>(spec, exchange_);
+}
+
+std::unique_ptr<nn::ComplexEmbedding> TensorLayerBuilder::complex_embedding(
+    const nn::ComplexEmbeddingSpec& spec) {
+  return std::make_unique<TensorComplexEmbedding>(spec, plain_.complex_embedding(spec), exchange_);
 }
 
 std::unique_ptr<nn::PositionEmbedding> TensorLayerBuilder::position_embedding(const nn::EmbeddingSpec& spec) {

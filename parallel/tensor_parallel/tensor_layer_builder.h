@@ -22,6 +22,7 @@ class TensorLayerBuilder final : public nn::LayerBuilder {
   std::unique_ptr<nn::Linear> column_linear(const nn::ColumnLinearSpec& spec) override;
   std::unique_ptr<nn::Linear> row_linear(const nn::RowLinearSpec& spec) override;
   std::unique_ptr<nn::VocabularyEmbedding> vocabulary_embedding(const nn::EmbeddingSpec& spec) override;
+  std::unique_ptr<nn::ComplexEmbedding> complex_embedding(const nn::ComplexEmbeddingSpec& spec) override;
   std::unique_ptr<nn::PositionEmbedding> position_embedding(const nn::EmbeddingSpec& spec) override;
   std::unique_ptr<nn::PositionEmbedding> sinusoidal_positions(const nn::SinusoidSpec& spec) override;
   std::unique_ptr<nn::Dropout> dropout(const nn::DropoutSpec& spec) override;

@@ -144,6 +144,8 @@ class Shrinker {
     model.kv_channels = even_heads ? 4 : 3;
     const bool as_wide = full_model().hidden_size == heads * full_model().kv_channels;
     model.hidden_size = model.num_attention_heads * model.kv_channels + (as_wide ? 0 : 4);
+    if (model.position_embedding_type == PositionEmbedding::kComplex)
+      model.hidden_size += model.hidden_size % 2;
   }
 
   void shrink_sizes() {

@@ -6,7 +6,8 @@
 A Transformer written out here from the papers' equations, with explicit loops over queries, keys and heads where distances count;
 float64. Shaw et al. 2018 (arXiv 1803.02155), equations 3 to 5; Dai et al. 2019 (arXiv 1901.02860), section 3.3; Press et al. 2022
 (arXiv 2108.12409), section 3 (three heads: two slopes of two heads, one of four); Bahdanau et al. 2015, appendix A.1.2, in each
-head; Li et al. 2018 (arXiv 1810.10183), section 3: minus COEFFICIENT times the disagreement of heads, averaged over samples and the
+head; Wang et al. 2020 (ICLR, "Encoding word order in complex embeddings"), equation 5, in torch.complex128,
+one set of tables for source and target; Li et al. 2018 (arXiv 1810.10183), section 3: minus COEFFICIENT times the disagreement of heads, averaged over samples and the
 three attentions, is a part of the loss. Relative positions are in self-attention alone. Post-norm; padding holds tokens that must not matter. What is recorded: see
 fixture.py.
 """
@@ -35,7 +36,11 @@ class Options:
 
 def shapes(options):
     """Trireme's names and shapes."""
-    result = {"embedding.word.weight": (VOCAB, WIDTH)}
+    if options.positions == "complex":
+        result = {f"embedding.{table}.weight": (VOCAB, WIDTH // 2) for table in ("amplitude", "frequency", "phase")}
+        result["head.weight"] = (VOCAB, WIDTH)
+    else:
+        result = {"embedding.word.weight": (VOCAB, WIDTH)}
 
     def linear(name, outputs, inputs):
         result[name + ".weight"] = (outputs, inputs)
@@ -165,6 +170,11 @@ class Model(torch.nn.Module):
         return self.norm(norm, x + branch if self.options.residual else branch)
 
     def embed(self, tokens):
+        if self.options.positions == "complex":
+            amplitude, frequency, phase = (F.embedding(tokens, self.get(f"embedding.{table}.weight"))
+                                           for table in ("amplitude", "frequency", "phase"))
+            words = amplitude * torch.exp(1j * (frequency * torch.arange(len(tokens)).double()[:, None] + phase))
+            return torch.cat([words.real, words.imag], 1) * math.sqrt(WIDTH)
         x = F.embedding(tokens, self.get("embedding.word.weight")) * math.sqrt(WIDTH)
         return x + sinusoids(torch.arange(len(tokens)), True) if self.options.positions == "sinusoidal" else x
 
@@ -182,7 +192,7 @@ class Model(torch.nn.Module):
         layer, x = "decoder.layers.0.", self.embed(tokens)
         x = self.around(layer + "attention_norm", x, self.attention(layer + "attention", x, x, True, lambda i, j: j <= i, length, length))
         x = self.around(layer + "cross_norm", x, self.attention(layer + "cross_attention", x, memory, False, seen, length, source_length))
-        return self.feed_forward(layer, x) @ self.get("embedding.word.weight").T
+        return self.feed_forward(layer, x) @ self.get("head.weight" if self.options.positions == "complex" else "embedding.word.weight").T
 
 
 def make(name, seed, options):
@@ -216,3 +226,4 @@ make("additive", 35, Options(positions="sinusoidal", additive=True, norm=False, 
 make("bare", 36, Options(positions="sinusoidal", residual=False, feed_forward=False))
 for seed, form in enumerate(("subspace", "output", "map"), 37):
     make("disagreement_" + form, seed, Options(positions="sinusoidal", disagreement=form))
+make("complex", 40, Options(positions="complex"))

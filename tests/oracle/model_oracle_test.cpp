@@ -166,6 +166,12 @@ ModelConfig additive_option() {
   return config;
 }
 
+ModelConfig complex_option() {
+  ModelConfig config = option(PositionEmbedding::kComplex);
+  config.untie_embeddings_and_output_weights = true;
+  return config;
+}
+
 ModelConfig disagreement_option(Disagreement disagreement) {
   ModelConfig config = option(PositionEmbedding::kSinusoidal);
   config.disagreement = disagreement;
@@ -393,6 +399,7 @@ std::vector<Case> cases() {
                          {"option_shared", shared_option()},
                          {"option_relative_xl", option(PositionEmbedding::kRelativeXl)},
                          {"option_alibi", alibi_option()},
+                         {"option_complex", complex_option()},
                          {"option_additive", additive_option()},
                          {"option_bare", bare_option()},
                          {"option_disagreement_subspace", disagreement_option(Disagreement::kSubspace)},

@@ -54,7 +54,7 @@ constexpr std::array<KnobInfo, kNumKnobs> kKnobs = {{
     {kOptimizer, "optimizer", 6, 5},
     {kClip, "clip", 3, 6},
     {kSeed, "seed", 1'000'000, 10},
-    {kPositions, "positions", 5, 6},
+    {kPositions, "positions", 6, 6},
     {kAttention, "attention", 4, 4},
     {kParts, "parts", 6, 4},
     {kActivation, "activation", 3, 3},
@@ -68,6 +68,7 @@ bool has_encoder(const LayoutDraw& draw) {
   return draw[kFamily] == kTransformer || draw[kFamily] == kRecurrent;
 }
 
+constexpr int64_t kComplexPositions = 5;
 enum Attentions { kPlainAttention, kUndivided, kAdditiveScore, kSharedProjection };
 enum Parts { kAllParts, kNoResiduals, kNoNorms, kNoFeedForward, kBatchNorm, kBatchNormOfPadding };
 
@@ -101,6 +102,7 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (draw[kFamily] == kRecurrent || draw[kLlama] || draw[kParts] == kNoFeedForward) draw[kActivation] = 0;
   if (draw[kLlama]) draw[kPositions] = 0;
   if (has_batch_norm(draw)) draw[kMicroSize] = 1;  // one token has no variance
+  if (draw[kPositions] == kComplexPositions) draw[kUntied] = 1;
   const bool products_alone = draw[kLlama] || (draw[kPositions] >= 1 && draw[kPositions] <= 3);
   if (products_alone && draw[kAttention] == kAdditiveScore) draw[kAttention] = 0;
   return draw;
@@ -130,7 +132,7 @@ std::vector<int64_t> possible_groups(int64_t heads, int64_t tensor) {
 
 void set_options(const LayoutDraw& draw, ModelConfig& model) {
   using enum PositionEmbedding;
-  static constexpr std::array kTypes = {kRelative, kRelative, kRelativeXl, kAlibi};
+  static constexpr std::array kTypes = {kRelative, kRelative, kRelativeXl, kAlibi, kComplex};
   if (draw[kPositions] > 0) model.position_embedding_type = kTypes[static_cast<size_t>(draw[kPositions] - 1)];
   if (model.position_embedding_type == kRelative) {
     model.relative_max_distance = 2;
@@ -450,6 +452,10 @@ constexpr Feature kFeatures[] = {
     {"relative_xl x tensor", [](auto& d, auto&) { return d[kPositions] == 3 && axis_tensor(d); }},
     {"relative_xl x pipeline", [](auto& d, auto&) { return d[kPositions] == 3 && axis_pipeline(d); }},
     {"alibi x tensor", [](auto& d, auto&) { return d[kPositions] == 4 && axis_tensor(d); }},
+    {"complex embedding x tensor",
+     [](auto& d, auto&) { return d[kPositions] == kComplexPositions && axis_tensor(d); }},
+    {"complex embedding x sequence",
+     [](auto& d, auto&) { return d[kPositions] == kComplexPositions && d[kSequence]; }},
     {"undivided scores", [](auto& d, auto&) { return d[kAttention] == kUndivided; }},
     {"additive score x tensor",
      [](auto& d, auto&) { return d[kAttention] == kAdditiveScore && axis_tensor(d); }},

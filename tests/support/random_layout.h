@@ -43,7 +43,7 @@ enum class Knob {
   kOptimizer,  ///< adamw, sgd, adam, adagrad, rmsprop, BERT's
   kClip,       ///< 1, off, 0.01
   kSeed,
-  kPositions,    ///< the family's own, relative, relative keys alone, relative_xl, alibi
+  kPositions,    ///< the family's own, relative, relative keys alone, relative_xl, alibi, complex
   kAttention,    ///< plain, undivided scores, additive score, one projection for queries and keys
   kParts,        ///< all, no residual sums, no norms, no feed-forward, BatchNorm (that counts padding)
   kActivation,   ///< the family's own (Llama's: swiglu), sigmoid, tanh

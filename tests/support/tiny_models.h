@@ -52,6 +52,10 @@ inline std::vector<ModelConfig> tiny_options() {
           }),
           with([](ModelConfig& config) { config.position_embedding_type = kRelativeXl; }),
           with([](ModelConfig& config) {
+            config.position_embedding_type = kComplex;
+            config.normalization = Normalization::kNone;  // of short rows, too curved for differences
+          }),
+          with([](ModelConfig& config) {
             config.position_embedding_type = kAlibi;
             config.scale_attention = false;
           }),

@@ -2,6 +2,7 @@
 
 #include "core/autograd/parameter.h"
 #include "core/autograd/variable.h"
+#include "core/ops/embedding.h"
 
 namespace trireme {
 
@@ -12,8 +13,9 @@ struct ComplexTables {
   Parameter& phase;
 };
 
-/// y [ids, D]: formula and shapes in core/ops/complex_embedding.h. ids and positions int32.
+/// y [ids, D]: formula and shapes in core/ops/complex_embedding.h. ids and positions int32; zeros for ids of
+/// another range of the vocabulary.
 Variable complex_embedding(Context& context, const ComplexTables& tables, const Tensor& ids,
-                           const Tensor& positions);
+                           const Tensor& positions, const ops::TableRange& range = {});
 
 }  // namespace trireme

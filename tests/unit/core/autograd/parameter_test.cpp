@@ -69,6 +69,16 @@ TEST(Parameter, StartsAtZeroOrOneWhereTheRuleSaysSo) {
   EXPECT_EQ(drawn(context, ones, 1), std::vector<double>(4, 1.0));
 }
 
+TEST(Parameter, BeginsWithTheFrequenciesOfSinusoidsInEveryRowAlsoInAPartOfIt) {
+  Context context;
+  Parameter whole = nn::whole_parameter("a", {2, 4}, nn::frequencies(), true);
+  const std::vector<double> values = drawn(context, whole, 1);
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], std::pow(10.0, -double(i % 4)), 1e-7);
+  Tensor part = context.workspace({1, 2}, DType::kFloat64);
+  draw_initial(context, whole, 0, {1, 2}, part, 1);
+  EXPECT_DOUBLE_EQ(element(part, 1), 1e-3);
+}
+
 TEST(Parameter, ValuesInBf16AreTheRoundedMasters) {
   Context context;
   Parameter parameter = nn::whole_parameter("a", {5, 7}, nn::normal(1.0), true);

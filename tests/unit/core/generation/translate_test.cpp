@@ -23,6 +23,15 @@ ModelConfig transformer() {
   return config;
 }
 
+ModelConfig complex_transformer() {
+  ModelConfig config = transformer();
+  config.position_embedding_type = PositionEmbedding::kComplex;
+  config.untie_embeddings_and_output_weights = true;
+  config.disagreement = Disagreement::kMap;  // must not act
+  config.resolve(0, kPositions);
+  return config;
+}
+
 ModelConfig lstm_with_output_attention() {
   ModelConfig config = family_named("recurrent").defaults();
   config.recurrent_cell = RecurrentCell::kLstm;
@@ -115,7 +124,7 @@ TEST_P(Translate, RefusesAModelWithoutPositions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Translate,
-                         ::testing::Values(transformer, lstm_with_output_attention,
+                         ::testing::Values(transformer, complex_transformer, lstm_with_output_attention,
                                            gru_with_input_attention));
 
 }  // namespace

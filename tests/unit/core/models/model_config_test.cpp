@@ -93,6 +93,19 @@ TEST(ModelConfig, RefusesOptionsThatMakeNoSenseBesideOthers) {
               HasSubstr("model.share_query_key: given true, expected false with num_query_groups"));
   EXPECT_THAT(lines([](ModelConfig& config) { config.disagreement_coefficient = 0.5; }),
               HasSubstr("model.disagreement_coefficient: given 0.5, expected nothing without disagreement"));
+  EXPECT_THAT(
+      lines([](ModelConfig& config) { config.position_embedding_type = PositionEmbedding::kComplex; }),
+      HasSubstr("model.untie_embeddings_and_output_weights: given false, expected true with "
+                "position_embedding_type complex"));
+  EXPECT_THAT(
+      lines([](ModelConfig& config) {
+        config.position_embedding_type = PositionEmbedding::kComplex;
+        config.untie_embeddings_and_output_weights = true;
+        config.hidden_size = 9;
+        config.num_attention_heads = 3;
+      }),
+      HasSubstr("complex embeddings are pairs of real and imaginary parts, so model.hidden_size must be "
+                "even, given 9"));
   EXPECT_THAT(lines([](ModelConfig& config) {
                 config.disagreement = Disagreement::kMap;
                 config.disagreement_coefficient = 0;

@@ -59,6 +59,7 @@ std::vector<Row> rows() {
       {"position_embedding_type", "relative", kParameters},
       {"position_embedding_type", "relative_xl", kParameters},
       {"position_embedding_type", "alibi", kParameters},
+      {"position_embedding_type", "complex", kParameters, {{"untie_embeddings_and_output_weights", "true"}}},
       {"position_embedding_type", "none", kParameters},
       {"position_embedding_type", "none", kLogits, transformer},
       {"position_embedding_type", "rope", kLogits, transformer},

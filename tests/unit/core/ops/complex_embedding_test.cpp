@@ -42,6 +42,24 @@ TEST_F(ComplexEmbedding, TurnsEachWordWithItsPosition) {
   expect_near(out, expected, 1e-14);
 }
 
+TEST_F(ComplexEmbedding, OfAPartOfTheVocabularyGivesZerosForTheRest) {
+  ops::complex_embedding_forward(context, amplitude, frequency, phase, ids, positions, out);
+  const std::vector<double> whole = testing::values_of(out);
+  Tensor second = context.workspace({3, 4}, DType::kFloat64);
+  const auto row = [](const Tensor& table) { return table.slice(0, 1, 1); };
+  const ops::TableRange range{1, 2};
+  ops::complex_embedding_forward(context, row(amplitude), row(frequency), row(phase), ids, positions, second,
+                                 range);
+  std::vector<double> expected = whole;
+  std::fill_n(expected.begin() + 4, 4, 0.0);  // of id 0
+  expect_near(second, expected, 0);
+  EXPECT_THAT(message_of<ShapeError>([&] {
+                ops::complex_embedding_forward(context, amplitude, frequency, phase, ids, positions, second,
+                                               range);
+              }),
+              HasSubstr("amplitude holds rows [1, 3); expected a range inside the vocabulary [0, 2)"));
+}
+
 TEST_F(ComplexEmbedding, NamesAnIdOutsideTheVocabulary) {
   ids.data<int32_t>()[1] = 2;
   EXPECT_THAT(message_of<DataError>([&] {
