@@ -23,10 +23,14 @@ struct PerTerm : std::array<T, kNumLossTerms> {
 enum class Sequence { kTokens, kSource };
 inline constexpr size_t kNumSequences = 2;
 
+/// In place of a token that the others are to fill in: it has no embedding but its position and segment, and
+/// no query sees its key.
+inline constexpr int32_t kHiddenToken = -1;
+
 /// One micro-batch, with every coordinate explicit: nothing is derived from T. B samples of T tokens, with a
 /// source of S tokens where there is an encoder. What is optional may be undefined.
 struct Batch {
-  Tensor tokens;      ///< int32 [B, T]
+  Tensor tokens;      ///< int32 [B, T]; a sample's hidden ones are behind its others
   Tensor targets;     ///< int32 [B, T]; -1 (ops::kIgnoredTarget) counts nothing
   Tensor positions;   ///< int32 [B, T]; restart at a document's start when documents are masked
   Tensor sample_ids;  ///< int64 [B], global sample numbers: coordinates of random numbers

@@ -72,6 +72,11 @@ void DataConfig::fields_of_masking(FieldVisitor& visitor) {
       {"max_predictions_per_seq", "Most tokens of a sample that BERT predicts; 0: no limit.", "tokens", 0},
       max_predictions_per_seq);
   visitor.visit({"whole_word_mask", "BERT masks all pieces of a word, or none."}, whole_word_mask);
+  visitor.visit(
+      {"mask_by_attention",
+       "Where BERT would read [MASK] it reads a position and a segment alone, and no token attends to "
+       "it (a score of minus infinity)."},
+      mask_by_attention);
   visitor.visit({"short_seq_prob",
                  "Share of BERT's samples that are shorter than seq_length, of any length down to 2 tokens.",
                  "", 0.0, 1.0},

@@ -30,6 +30,7 @@ struct DataConfig {
   double mask_prob = 0.15;
   int64_t max_predictions_per_seq = 0;  ///< 0: no limit
   bool whole_word_mask = false;
+  bool mask_by_attention = false;  ///< no [MASK]: what is masked is hidden
   double short_seq_prob = 0.1;
 
   void fields(FieldVisitor& visitor);

@@ -27,6 +27,9 @@ class PaddedBatch {
     batch_.tokens = own.tokens;
     batch_.positions = own.positions;
     batch_.lengths = own.lengths;
+    for (int64_t row = 0; row < num_rows(); ++row)
+      std::copy(samples_[row].positions.begin(), samples_[row].positions.end(),
+                batch_.positions.row<int32_t>(row));
     const Shape shape = batch_.tokens.shape();
     batch_.targets = rows(shape, &SampleContent::targets, kNoTarget);
     for (const SampleContent& sample : samples_)

@@ -14,8 +14,9 @@ namespace trireme {
 /// One sample of its own length; what the objective has no use for is empty. All empty: only padding.
 struct SampleContent {
   std::vector<int32_t> tokens = {};
-  std::vector<int32_t> targets = {};   ///< one a token, kNoTarget where none counts; empty: none counts
-  std::vector<int32_t> segments = {};  ///< one a token; empty: all of segment 0
+  std::vector<int32_t> targets = {};    ///< one a token, kNoTarget where none counts; empty: none counts
+  std::vector<int32_t> segments = {};   ///< one a token; empty: all of segment 0
+  std::vector<int32_t> positions = {};  ///< of the tokens; empty: 0, 1, 2, ...
   std::vector<int32_t> source = {};
   int32_t label = -1;  ///< kNoTarget: none
 };

@@ -30,6 +30,7 @@ struct SampleNeeds {
   Objective objective = Objective::kCausal;
   int64_t vocab_size = 0;
   int64_t source_vocab_size = 0;  ///< translation
+  bool reads_order = false;       ///< the model sees the order of tokens, not their positions alone
   bool next_sentence = false;     ///< masked: two segments and whether the second follows the first
   int64_t num_classes = 0;        ///< classification
   int64_t global_batch_size = 1;  ///< samples that length buckets keep together

@@ -196,7 +196,7 @@ const IdleFields<DataUse> kIdle[] = {
     {{"length_bucket"},
      [](const DataUse& use) { return use.is(Objective::kCausal) || use.is(Objective::kMasked); },
      "but for translation and classification"},
-    {{"mask_prob", "max_predictions_per_seq", "whole_word_mask", "short_seq_prob"},
+    {{"mask_prob", "max_predictions_per_seq", "whole_word_mask", "mask_by_attention", "short_seq_prob"},
      [](const DataUse& use) { return !use.is(Objective::kMasked); },
      "but for BERT's masked language model"},
     // 0 is what happens.
@@ -218,6 +218,9 @@ std::vector<std::string> sample_errors(const DataConfig& config, const SampleNee
   };
   expect(config.pad_to_multiple > 0 && config.seq_length % config.pad_to_multiple == 0, "pad_to_multiple",
          config.pad_to_multiple, fmt::format("a divisor of data.seq_length {}", config.seq_length));
+  expect(!needs.reads_order || !config.mask_by_attention, "mask_by_attention", config.mask_by_attention,
+         "false: hidden tokens stand behind the others, and relative, relative_xl and alibi positions count "
+         "places");
   const bool masked = needs.objective == Objective::kMasked;
   const int64_t least =
       masked ? (needs.next_sentence ? 5 : 3) : (needs.objective == Objective::kClassification ? 3 : 1);

@@ -134,11 +134,11 @@ std::string SentenceFile::description() const {
   return fmt::format(
       "sentences {} from {} to {} seq_length {} short {} next {} mask {} most {} words {} cls {} sep {} mask "
       "{} "
-      "tokens {}",
+      "tokens {}{}",
       dataset_.fingerprint(), range_.begin, range_.end, config_.seq_length, config_.short_seq_prob,
       needs_.next_sentence, config_.mask_prob, config_.max_predictions_per_seq,
       config_.whole_word_mask ? xxh3_128_hex(pieces) : "no", roles.cls, roles.sep, roles.mask,
-      roles.num_tokens);
+      roles.num_tokens, config_.mask_by_attention ? " hidden" : "");
 }
 
 }  // namespace trireme

@@ -6,6 +6,7 @@
 
 #include "core/base/hash.h"
 #include "core/data/batch_rows.h"
+#include "core/data/token_masking.h"
 
 namespace trireme {
 namespace {
@@ -64,6 +65,9 @@ SampleContent SyntheticSource::make_sample(int64_t sample) const {
       content.targets = random_tokens(draws, length, needs_.vocab_size);
       for (size_t i = 1; i < content.targets.size(); ++i)  // the first counts, so that one does
         if (!draws.chance(config_.mask_prob)) content.targets[i] = kNoTarget;
+      if (config_.mask_by_attention)
+        for (size_t i = 1; i < content.targets.size(); ++i)
+          if (content.targets[i] != kNoTarget) content.tokens[i] = kHiddenToken;
       content.label = needs_.next_sentence ? static_cast<int32_t>(draws.below(2)) : kNoTarget;
       break;
     case Objective::kTranslation:
@@ -79,6 +83,7 @@ SampleContent SyntheticSource::make_sample(int64_t sample) const {
     content.segments.assign(content.tokens.size(), 0);
     std::fill(content.segments.begin() + length / 2, content.segments.end(), needs_.next_sentence ? 1 : 0);
   }
+  if (config_.mask_by_attention) put_hidden_last(content);
   return content;
 }
 
@@ -90,6 +95,7 @@ std::string SyntheticSource::fingerprint() const {
     content +=
         fmt::format(" objective {} source {} next {} classes {} mask {}", static_cast<int>(needs_.objective),
                     needs_.source_vocab_size, needs_.next_sentence, needs_.num_classes, config_.mask_prob);
+  if (config_.mask_by_attention) content += " hidden";
   return xxh3_128_hex(content);
 }
 

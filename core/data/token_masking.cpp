@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/data/sample_source.h"
 
@@ -41,8 +42,8 @@ size_t num_predictions(size_t num_tokens, const DataConfig& config) {
   return static_cast<size_t>(most > 0 ? std::min(number, most) : number);
 }
 
-int32_t masked(int32_t token, const TokenRoles& roles, RandomDraws& draws) {
-  if (draws.chance(0.8)) return roles.mask;
+int32_t masked(int32_t token, int32_t mask, const TokenRoles& roles, RandomDraws& draws) {
+  if (draws.chance(0.8)) return mask;
   return draws.chance(0.5) ? token : static_cast<int32_t>(draws.below(roles.num_tokens));
 }
 
@@ -51,6 +52,7 @@ int32_t masked(int32_t token, const TokenRoles& roles, RandomDraws& draws) {
 void mask_tokens(SampleContent& sample, const DataConfig& config, const TokenRoles& roles,
                  RandomDraws& draws) {
   std::vector<Word> words = find_words(sample.tokens, config.whole_word_mask, roles);
+  const int32_t mask = config.mask_by_attention ? kHiddenToken : roles.mask;
   sample.targets.assign(sample.tokens.size(), kNoTarget);
   size_t left = num_predictions(sample.tokens.size(), config);
   for (size_t i = 0; i < words.size() && left > 0; ++i) {
@@ -60,9 +62,27 @@ void mask_tokens(SampleContent& sample, const DataConfig& config, const TokenRol
     left -= word.size;
     for (size_t at = word.begin; at < word.begin + word.size; ++at) {
       sample.targets[at] = sample.tokens[at];
-      sample.tokens[at] = masked(sample.tokens[at], roles, draws);
+      sample.tokens[at] = masked(sample.tokens[at], mask, roles, draws);
     }
   }
+  if (config.mask_by_attention) put_hidden_last(sample);
+}
+
+void put_hidden_last(SampleContent& sample) {
+  std::vector<int32_t> order(sample.tokens.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_partition(order.begin(), order.end(),
+                        [&](int32_t at) { return sample.tokens[static_cast<size_t>(at)] != kHiddenToken; });
+  const auto reorder = [&](std::vector<int32_t>& values) {
+    if (values.empty()) return;
+    std::vector<int32_t> reordered;
+    for (const int32_t at : order) reordered.push_back(values[static_cast<size_t>(at)]);
+    values = std::move(reordered);
+  };
+  reorder(sample.tokens);
+  reorder(sample.targets);
+  reorder(sample.segments);
+  sample.positions = std::move(order);
 }
 
 }  // namespace trireme

@@ -170,12 +170,15 @@ std::unique_ptr<Model> make(const ModelConfig& config, nn::LayerBuilder& builder
 }
 
 SampleNeeds needs(const ModelConfig& config) {
+  using enum PositionEmbedding;
+  const PositionEmbedding positions = config.position_embedding_type;
   if (config.num_classes > 0)
     return {.objective = Objective::kClassification,
             .vocab_size = config.vocab_size,
             .num_classes = config.num_classes};
   return {.objective = Objective::kMasked,
           .vocab_size = config.vocab_size,
+          .reads_order = positions == kRelative || positions == kRelativeXl || positions == kAlibi,
           .next_sentence = config.next_sentence_head};
 }
 

@@ -77,12 +77,18 @@ Tensor counted_rows(Context& context, ForwardPass& pass, Sequence sequence, cons
 
 Tensor key_end(Context& context, const Batch& batch, Sequence queries, Sequence keys) {
   const Tensor& lengths = batch.lengths_of(keys);
-  if (!lengths.defined()) return {};
+  const Tensor& tokens = keys == Sequence::kSource ? batch.source_tokens : batch.tokens;
   const int64_t num_queries = batch.length(queries);
   Tensor ends = context.workspace({batch.num_samples(), num_queries}, DType::kInt32);
-  for (int64_t sample = 0; sample < batch.num_samples(); ++sample)
-    std::fill_n(ends.row<int32_t>(sample), num_queries, lengths.data<int32_t>()[sample]);
-  return ends;
+  bool all_seen = !lengths.defined();
+  for (int64_t sample = 0; sample < batch.num_samples(); ++sample) {
+    const int32_t* token = tokens.row<int32_t>(sample);
+    const int64_t length = lengths.defined() ? lengths.data<int32_t>()[sample] : tokens.cols();
+    const int64_t end = std::find(token, token + length, kHiddenToken) - token;
+    all_seen = all_seen && end == tokens.cols();
+    std::fill_n(ends.row<int32_t>(sample), num_queries, static_cast<int32_t>(end));
+  }
+  return all_seen ? Tensor() : ends;
 }
 
 }  // namespace nn

@@ -61,8 +61,8 @@ ops::DropoutOptions dropout_options(Context& context, ForwardPass& pass, double 
 /// Which of the shard's rows of a sequence are no padding: int32 [rows], 1 or 0; undefined where none is.
 Tensor counted_rows(Context& context, ForwardPass& pass, Sequence sequence, const RowShard& shard = {});
 
-/// For every query of a sequence the end of the keys that are no padding, int32 [B, T]; undefined where the
-/// keys have none.
+/// For every query of a sequence the end of the keys that are neither padding nor hidden, int32 [B, T];
+/// undefined where none is.
 Tensor key_end(Context& context, const Batch& batch, Sequence queries, Sequence keys);
 
 }  // namespace nn

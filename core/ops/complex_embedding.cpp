@@ -43,7 +43,7 @@ struct Tables {
                         fmt::format("holds rows [{}, {})", range.begin, range.begin + amplitude.size(0)),
                         fmt::format("a range inside the vocabulary [0, {})", vocabulary()));
     for (int64_t i = 0; i < ids.num_elements(); ++i)
-      if (const int32_t id = ids.data<int32_t>()[i]; id < 0 || id >= vocabulary())
+      if (const int32_t id = ids.data<int32_t>()[i]; id < kNoRow || id >= vocabulary())
         throw DataError(
             fmt::format("{}: id {} at position {} is outside the vocabulary [0, {}); the data set and the "
                         "model use different tokenizers",

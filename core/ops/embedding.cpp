@@ -26,7 +26,7 @@ void check_arguments(const char* op, const char* table_name, const Tensor& table
                       fmt::format("a range inside the vocabulary [0, {})", vocabulary));
   for (int64_t i = 0; i < ids.rows(); ++i)
     for (int64_t j = 0; j < ids.cols(); ++j)
-      if (const int64_t id = ids.row<int32_t>(i)[j]; id < 0 || id >= vocabulary)
+      if (const int64_t id = ids.row<int32_t>(i)[j]; id < kNoRow || id >= vocabulary)
         throw DataError(
             fmt::format("{}: id {} at position {} is outside the vocabulary [0, {}); the data set "
                         "and the model use different tokenizers",

@@ -10,9 +10,12 @@ struct TableRange {
   int64_t vocab_size = 0;  ///< of the whole table; 0: the table is whole
 };
 
+/// An id without a row: zeros.
+inline constexpr int32_t kNoRow = -1;
+
 /// out[i] = table[ids[i]] (+ out[i] when accumulate). table [V, D], ids int32 (any shape), out [ids, D]. An
-/// id of another range gives zeros. Throws DataError naming the position when an id is outside the
-/// vocabulary.
+/// id of another range gives zeros, as kNoRow does. Throws DataError naming the position when an id is
+/// outside the vocabulary.
 void embedding_forward(Context& context, const Tensor& table, const Tensor& ids, Tensor& out,
                        bool accumulate = false, const TableRange& range = {});
 

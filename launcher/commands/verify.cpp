@@ -32,6 +32,7 @@ verify::VerifyCase full_case(const RunConfig& config, int64_t num_ranks) {
   full.num_ranks = static_cast<int>(num_ranks);
   full.rank = rank_options(config);
   full.packed_documents = config.data.document_mask;
+  full.hidden_tokens = config.data.mask_by_attention;
   return full;
 }
 

@@ -46,6 +46,14 @@ class Automaton {
   int64_t rule_, vocab_size_, token_;
 };
 
+/// One to three tokens; positions run backwards, so that they are not places.
+void hide_tokens(Batch& batch, int64_t row, int64_t length) {
+  const int64_t hidden = std::min(length, 1 + batch.sample_ids.data<int64_t>()[row] % 3);
+  std::fill_n(batch.tokens.row<int32_t>(row) + length - hidden, hidden, kHiddenToken);
+  for (int64_t t = 0; t < length; ++t)
+    batch.positions.row<int32_t>(row)[t] = static_cast<int32_t>(length - 1 - t);
+}
+
 void fill_row(Batch& batch, int64_t row, const MadeUpSamples& what) {
   const int64_t sample = batch.sample_ids.data<int64_t>()[row];
   const int64_t length = batch.lengths.defined() ? batch.lengths.data<int32_t>()[row] : batch.length();
@@ -65,6 +73,7 @@ void fill_row(Batch& batch, int64_t row, const MadeUpSamples& what) {
           static_cast<int32_t>(t >= length / 2) % what.model.num_token_types;
     batch.num_targets[LossTerm::kTokens] += ignored ? 0 : 1;
   }
+  if (what.hidden_tokens) hide_tokens(batch, row, length);
 }
 
 void add_lengths(Context& context, Batch& batch, int64_t window) {

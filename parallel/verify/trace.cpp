@@ -25,7 +25,7 @@ Trace run_case(const VerifyCase& layout, Communicator& world, const RunHooks& ho
   // How much padding there is depends on the micro-batch where windows are not whole.
   const bool whole_windows = layout.rank.parallel.sequence_parallel || layout.rank.model.batch_norm_padding;
   const MadeUpSamples made_up{layout.rank.model, layout.rank.seq_length, layout.packed_documents,
-                              whole_windows};
+                              layout.hidden_tokens, whole_windows};
   if (hooks.before) hooks.before(context, world, rank);
   for (int64_t step = layout.first_step; step < layout.first_step + layout.num_steps; ++step) {
     int64_t index = 0;

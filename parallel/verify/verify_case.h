@@ -10,6 +10,7 @@ struct VerifyCase {
   int num_ranks = 1;
   RankOptions rank;  ///< `rank.model` resolved
   bool packed_documents = false;
+  bool hidden_tokens = false;  ///< data.mask_by_attention
   int64_t first_step = 1;
   int64_t num_steps = 2;
   double lr = 0.01;

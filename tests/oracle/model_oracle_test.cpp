@@ -76,6 +76,12 @@ ModelConfig bert() {
   return config;
 }
 
+ModelConfig bert_hidden() {
+  ModelConfig config = bert();
+  config.num_layers = 1;
+  return config;
+}
+
 ModelConfig torch_transformer() {
   ModelConfig config = small_transformer();
   config.encoder_num_layers = 3;
@@ -253,7 +259,8 @@ class Oracle {
     };
     batch.tokens = of_step("tokens");
     batch.targets = of_step("targets");
-    batch.positions = positions_of(batch.tokens);
+    batch.positions =
+        file_.entries().contains("positions") ? of_step("positions") : positions_of(batch.tokens);
     if (file_.entries().contains("lengths")) batch.lengths = of_step("lengths");
     if (file_.entries().contains("source_tokens")) {
       batch.source_tokens = of_step("source_tokens");
@@ -390,9 +397,13 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  std::vector<Case> all = {
-      {"gpt2", gpt2()}, {"llama", llama()},           {"marian", marian()},
-      {"bert", bert()}, {"batch_norm", batch_norm()}, {"torch_transformer", torch_transformer()}};
+  std::vector<Case> all = {{"gpt2", gpt2()},
+                           {"llama", llama()},
+                           {"marian", marian()},
+                           {"bert", bert()},
+                           {"bert_hidden", bert_hidden()},
+                           {"batch_norm", batch_norm()},
+                           {"torch_transformer", torch_transformer()}};
   for (const auto& [name, config] : recurrent_models()) all.push_back({name, config});
   for (auto& [name, config] :
        std::vector<Case>{{"option_relative", relative_option()},

@@ -147,6 +147,18 @@ TEST(RandomLayout, DrawsHaveEveryFeatureAndEveryPairOfAxes) {
     EXPECT_GE(counts[feature], 3) << feature << " is too rare with TRIREME_LAYOUT_SEED=" << seed();
 }
 
+TEST(RandomLayout, WhatIsRarelyDrawnGivesTheGradientsOfOneRankToo) {
+  for (const char* text : {
+           // disagreement of values whose heads several ranks have
+           "tensor=3 pipeline=1 data=1 groups=1 recompute=2 disagreement=1 family=1",
+           // one complex embedding for source and target, on two stages
+           "tensor=1 pipeline=1 data=1 sequence=1 positions=5 family=1 vocabulary=2",
+           // hidden tokens in a complex embedding
+           "tensor=2 pipeline=1 data=1 positions=5 family=2 packed=1",
+       })
+    EXPECT_THAT(problems_of(testing::parse_layout(text)), ::testing::IsEmpty()) << text;
+}
+
 TEST(RandomLayout, TextIsTheDraw) {
   for (int64_t number = 0; number < 100; ++number) {
     const LayoutDraw draw = testing::draw_layout(seed(), number);

@@ -95,7 +95,7 @@ LayoutDraw normalised(LayoutDraw draw) {
   if (num_virtual_stages(draw) == 1) draw[kLayout] = 0;
   if (draw[kLayout] > 0) draw[kLayers] = 0;
   if (draw[kRecompute] == 0) draw[kRecomputeLayers] = 0;
-  if (draw[kFamily] != kGpt) draw[kPacked] = 0;
+  if (has_encoder(draw)) draw[kPacked] = 0;
   if (draw[kFamily] == kRecurrent)
     draw[kPositions] = draw[kAttention] = draw[kParts] = draw[kDisagreement] = 0;
   if (draw[kParts] == kNoNorms) draw[kNormPosition] = 0;
@@ -286,7 +286,8 @@ verify::VerifyCase make_case(const LayoutDraw& draw) {
   static constexpr std::array kClips = {1.0, 0.0, 0.01};
   verify::VerifyCase result;
   result.num_ranks = static_cast<int>(num_ranks(draw));
-  result.packed_documents = draw[kPacked] != 0;
+  result.packed_documents = draw[kPacked] && draw[kFamily] == kGpt;
+  result.hidden_tokens = draw[kPacked] && draw[kFamily] == kBert;
   RankOptions& rank = result.rank;
   rank.seq_length = seq_length_of(draw);
   rank.model = model_of(draw, rank.seq_length);
@@ -485,7 +486,9 @@ constexpr Feature kFeatures[] = {
     {"attention dropout x tensor", [](auto& d, auto&) { return (d[kDropout] & 2) && axis_tensor(d); }},
     {"accumulation", [](auto& d, auto&) { return d[kMicroBatches] > 0; }},
     {"fewer micro-batches than stages", [](auto& d, auto&) { return d[kMicroBatches] < d[kPipeline]; }},
-    {"packed documents", [](auto& d, auto&) { return d[kPacked] != 0; }},
+    {"packed documents", [](auto&, auto& made) { return made.packed_documents; }},
+    {"hidden tokens x tensor", [](auto& d, auto& made) { return made.hidden_tokens && axis_tensor(d); }},
+    {"hidden tokens x pipeline", [](auto& d, auto& made) { return made.hidden_tokens && axis_pipeline(d); }},
     {"rank order", [](auto& d, auto&) { return d[kOrder] != 0; }},
     {"several buckets", [](auto& d, auto&) { return d[kBuckets] != 0; }},
     {"clipped", [](auto& d, auto&) { return d[kClip] == 2; }},

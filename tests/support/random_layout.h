@@ -36,12 +36,12 @@ enum class Knob {
   kMicroBatches,  ///< of a step - 1
   kMicroSize,     ///< samples - 1
   kLength,        ///< seq_length 4 + n
-  kPacked,
-  kOrder,      ///< of ranks: permutations of tp, dp, pp
-  kBuckets,    ///< one, some, many
-  kPrecision,  ///< fp32, bf16, fp16
-  kOptimizer,  ///< adamw, sgd, adam, adagrad, rmsprop, BERT's
-  kClip,       ///< 1, off, 0.01
+  kPacked,        ///< documents of gpt; hidden tokens of bert
+  kOrder,         ///< of ranks: permutations of tp, dp, pp
+  kBuckets,       ///< one, some, many
+  kPrecision,     ///< fp32, bf16, fp16
+  kOptimizer,     ///< adamw, sgd, adam, adagrad, rmsprop, BERT's
+  kClip,          ///< 1, off, 0.01
   kSeed,
   kPositions,    ///< the family's own, relative, relative keys alone, relative_xl, alibi, complex
   kAttention,    ///< plain, undivided scores, additive score, one projection for queries and keys

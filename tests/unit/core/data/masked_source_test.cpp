@@ -274,6 +274,42 @@ TEST_F(MaskedSourceTest, WholeWordMaskTakesWordsWhole) {
   EXPECT_EQ(divided_words(), 0);
 }
 
+TEST_F(MaskedSourceTest, HidesTheTokensThatWouldBeMaskedBehindTheOthersOfTheirSample) {
+  DataConfig data = config(single_token_documents(9, 60));
+  std::vector<int64_t> numbers(100);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const Batch with = source(data)->make_batch(allocator_, numbers);
+  data.mask_by_attention = true;
+  const Batch batch = source(data)->make_batch(allocator_, numbers);
+  int64_t num_hidden = 0;
+  for (int64_t row = 0; row < batch.num_samples(); ++row) {
+    const int64_t length = batch.lengths.data<int32_t>()[row];
+    ASSERT_EQ(length, with.lengths.data<int32_t>()[row]);
+    const int32_t* tokens = batch.tokens.row<int32_t>(row);
+    EXPECT_TRUE(
+        std::is_partitioned(tokens, tokens + length, [](int32_t token) { return token != kHiddenToken; }));
+    for (int64_t t = 0; t < length; ++t) {
+      const int32_t at = batch.positions.row<int32_t>(row)[t], token = with.tokens.row<int32_t>(row)[at];
+      EXPECT_EQ(tokens[t], token == kMask ? kHiddenToken : token);
+      EXPECT_EQ(batch.targets.row<int32_t>(row)[t], with.targets.row<int32_t>(row)[at]);
+      EXPECT_EQ(batch.segments.row<int32_t>(row)[t], with.segments.row<int32_t>(row)[at]);
+      num_hidden += tokens[t] == kHiddenToken ? 1 : 0;
+    }
+    EXPECT_TRUE(std::is_permutation(with.positions.row<int32_t>(row),
+                                    with.positions.row<int32_t>(row) + length,
+                                    batch.positions.row<int32_t>(row)));
+  }
+  EXPECT_GT(num_hidden, 200);
+}
+
+TEST_F(MaskedSourceTest, HidesNoTokensOfModelsThatSeeTheirOrder) {
+  DataConfig data = config(single_token_documents(9, 60));
+  data.mask_by_attention = true;
+  needs_.reads_order = true;
+  EXPECT_THAT(message_of([&] { source(data); }),
+              HasSubstr("data.mask_by_attention: given true, expected false: hidden tokens stand behind"));
+}
+
 TEST_F(MaskedSourceTest, TakesTokensFromEitherEndOfTheLongerSegment) {
   const auto source = this->source(config(counting_documents({{90, 90}, {90, 90}, {90, 90}})));
   int64_t front = 0, back = 0;
@@ -345,6 +381,7 @@ TEST_F(MaskedSourceTest, FingerprintsFollowWhatDecidesTheSamples) {
     data.whole_word_mask = true;
     needs.roles.continues_word.assign(1000, 0);
   }));
+  EXPECT_TRUE(changed([](auto& data, auto&) { data.mask_by_attention = true; }));
   EXPECT_TRUE(changed([](auto& data, auto&) { data.short_seq_prob = 0.2; }));
   EXPECT_TRUE(changed([](auto& data, auto&) { data.seq_length = 31; }));
   EXPECT_TRUE(changed([](auto& data, auto&) { data.validation_fraction = 0.2; }));

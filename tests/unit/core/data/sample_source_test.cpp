@@ -283,6 +283,12 @@ TEST_F(SampleSourceTest, SyntheticSamplesAreValidForEveryObjective) {
   EXPECT_GE(sentences.num_targets[LossTerm::kTokens], 10);
   EXPECT_LT(sentences.num_targets[LossTerm::kTokens], 60);
   EXPECT_EQ(sentences.num_targets[LossTerm::kSamples], 10);
+  data.mask_by_attention = true;
+  const Batch hiding = batch_of(masked);
+  data.mask_by_attention = false;
+  expect_below(hiding.tokens, kHiddenToken, 50);
+  EXPECT_TRUE(std::any_of(hiding.tokens.data<int32_t>(), hiding.tokens.data<int32_t>() + hiding.length(),
+                          [](int32_t token) { return token == kHiddenToken; }));
   const SampleNeeds classes{.objective = Objective::kClassification, .vocab_size = 50, .num_classes = 3};
   const Batch labelled = batch_of(classes);
   expect_below(labelled.labels, 0, 3);

@@ -207,6 +207,8 @@ TEST_F(TranslationTest, RefusesOptionsOfOtherObjectives) {
   EXPECT_THAT(error([](auto& data) { data.max_predictions_per_seq = 2; }),
               HasSubstr("data.max_predictions_per_seq: given 2"));
   EXPECT_THAT(error([](auto& data) { data.whole_word_mask = true; }), HasSubstr("data.whole_word_mask"));
+  EXPECT_THAT(error([](auto& data) { data.mask_by_attention = true; }),
+              HasSubstr("data.mask_by_attention: given true"));
   EXPECT_THAT(error([](auto& data) { data.short_seq_prob = 0; }), HasSubstr("data.short_seq_prob"));
   EXPECT_THAT(error([](auto& data) { data.pad_to_multiple = 3; }),
               HasSubstr("data.pad_to_multiple: given 3, expected a divisor of data.seq_length 8"));

@@ -15,11 +15,13 @@ constexpr int64_t kLength = 5, kSource = 7, kVocabulary = 11;
 struct Case {
   const char* family;
   Normalization normalization = Normalization::kLayerNorm;
+  Disagreement disagreement = Disagreement::kNone;
 };
 
 ModelConfig tiny(const Case& which) {
   ModelConfig config = family_named(which.family).defaults();
   config.normalization = which.normalization;
+  config.disagreement = which.disagreement;
   config.num_layers = 2;
   config.hidden_size = 8;
   config.ffn_hidden_size = 12;
@@ -99,6 +101,29 @@ std::vector<double> loss_and_gradients(const Case& which, const std::vector<int3
   return numbers;
 }
 
+TEST(HiddenTokens, OfAWholeSampleGiveFiniteNumbersAndTeachNoQueryOrKey) {
+  Context context;
+  TinyModel tiny_model(context, tiny({"bert"}), Precision::kFp64);
+  PaddedBatch padded(context, {5, 3}, {7, 7}, 1);
+  std::fill_n(padded.batch.tokens.data<int32_t>(), 2 * kLength, kHiddenToken);
+  ForwardPass pass{.batch = padded.batch};
+  tiny_model.store->begin_accumulation();
+  const Variable loss = tiny_model.model->loss(context, pass);
+  EXPECT_TRUE(std::isfinite(loss.value().data<double>()[0]));
+  Tensor one = context.workspace({1}, loss.value().dtype());
+  ops::fill(context, one, 1.0);
+  backward(context, {{loss, one}});
+  tiny_model.store->finish_accumulation(context);
+  for (const Parameter* parameter : tiny_model.store->parameters())
+    for (int64_t i = 0; i < parameter->gradient.num_elements(); ++i) {
+      const double gradient = element(parameter->gradient, i);
+      ASSERT_TRUE(std::isfinite(gradient)) << parameter->name;
+      if (parameter->name.ends_with("attention.qkv.weight")) {
+        ASSERT_EQ(gradient, 0.0) << parameter->name;
+      }
+    }
+}
+
 class PaddingBesideTokens : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PaddingBesideTokens, ContentChangesNoBitOfLossOrGradients) {
@@ -122,15 +147,21 @@ TEST_P(PaddingBesideTokens, OfAWholeSampleGivesFiniteNumbersAndNoGradient) {
 
 std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
   const bool batch_norm = info.param.normalization == Normalization::kBatchNorm;
-  return std::string(info.param.family) + (batch_norm ? "_batch_norm" : "");
+  const int disagreement = static_cast<int>(info.param.disagreement);
+  return std::string(info.param.family) + (batch_norm ? "_batch_norm" : "") +
+         (disagreement ? "_disagreement_" + std::to_string(disagreement) : "");
 }
 
 constexpr Case kTransformer = {"transformer"}, kBert = {"bert"};
+constexpr Case kSubspaces = {.family = "transformer", .disagreement = Disagreement::kSubspace},
+               kOutputs = {.family = "transformer", .disagreement = Disagreement::kOutput},
+               kMaps = {.family = "transformer", .disagreement = Disagreement::kMap};
 
 INSTANTIATE_TEST_SUITE_P(Models, PaddingBesideTokens,
                          ::testing::Values(kTransformer, kBert,
                                            Case{"transformer", Normalization::kBatchNorm},
-                                           Case{"bert", Normalization::kBatchNorm}),
+                                           Case{"bert", Normalization::kBatchNorm}, kSubspaces, kOutputs,
+                                           kMaps),
                          name_of_case);
 
 /// Without a token there are no statistics, so these are not for BatchNorm.
@@ -145,7 +176,8 @@ TEST_P(Padding, OfAWholeSourceLeavesTheTargetAlone) {
     EXPECT_TRUE(std::isfinite(number));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Padding, ::testing::Values(kTransformer, kBert), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Families, Padding,
+                         ::testing::Values(kTransformer, kBert, kSubspaces, kOutputs, kMaps), name_of_case);
 
 }  // namespace
 }  // namespace trireme::testing

@@ -60,6 +60,12 @@ TEST_F(ComplexEmbedding, OfAPartOfTheVocabularyGivesZerosForTheRest) {
               HasSubstr("amplitude holds rows [1, 3); expected a range inside the vocabulary [0, 2)"));
 }
 
+TEST_F(ComplexEmbedding, AnIdWithoutARowGivesZeros) {
+  ids.data<int32_t>()[1] = ops::kNoRow;
+  ops::complex_embedding_forward(context, amplitude, frequency, phase, ids, positions, out);
+  expect_near(out.slice(0, 1, 1), std::vector<double>(4, 0.0), 0);
+}
+
 TEST_F(ComplexEmbedding, NamesAnIdOutsideTheVocabulary) {
   ids.data<int32_t>()[1] = 2;
   EXPECT_THAT(message_of<DataError>([&] {

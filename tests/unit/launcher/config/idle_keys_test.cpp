@@ -51,6 +51,7 @@ TEST(IdleKeys, OfDataAreRefused) {
       {{"max_predictions_per_seq=3"},
        "data.max_predictions_per_seq: given 3, expected nothing but for BERT's"},
       {{"whole_word_mask=true", translation}, "data.whole_word_mask: given true, expected nothing but for"},
+      {{"mask_by_attention=true"}, "data.mask_by_attention: given true, expected nothing but for BERT's"},
       {{"short_seq_prob=0.5"}, "data.short_seq_prob: given 0.5, expected nothing but for BERT's"},
       {{"validation_fraction=0.3", "source=indexed", "data_path=[x]", "valid_data_path=[z]"},
        "data.validation_fraction: given 0.3, expected nothing with valid_data_path"},

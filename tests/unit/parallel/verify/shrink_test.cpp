@@ -162,6 +162,7 @@ TEST(Shrink, KeepsWhatIsNoSize) {
   rank.model.hidden_dropout = 0.3;
   rank.model.untie_embeddings_and_output_weights = true;
   full.packed_documents = true;
+  full.hidden_tokens = true;
   const VerifyCase run = verify::shrink(full).run;
   EXPECT_EQ(run.rank.parallel.pipeline_schedule, PipelineSchedule::kZeroBubble);
   EXPECT_EQ(run.rank.parallel.zero_stage, 1);
@@ -173,6 +174,7 @@ TEST(Shrink, KeepsWhatIsNoSize) {
   EXPECT_EQ(run.rank.model.hidden_dropout, 0.3);
   EXPECT_TRUE(run.rank.model.untie_embeddings_and_output_weights);
   EXPECT_TRUE(run.packed_documents);
+  EXPECT_TRUE(run.hidden_tokens);
 }
 
 }  // namespace
