@@ -1,6 +1,7 @@
 #include "launcher/train/telemetry.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 
@@ -56,17 +57,18 @@ void Telemetry::evaluation(int64_t step, const EvaluationResult& result, double 
   std::vector<std::pair<std::string, double>> scalars = {{"validation/loss", result.loss}};
   std::string line = fmt::format("step {}  validation loss {:.4f}", step, result.loss);
   if (const auto perplexity = perplexity_of(result)) line += fmt::format("  perplexity {:.2f}", *perplexity);
+  std::vector<std::string> counted;
   const auto add_accuracy = [&](const char* of, LossTerm term) {
     const auto accuracy = accuracy_of(result.losses[term]);
     if (!accuracy) return;
+    counted.push_back(fmt::format("{} {}s", count_text(static_cast<double>(result.losses[term].count)), of));
     scalars.emplace_back(fmt::format("validation/{}_accuracy", of), *accuracy);
     line += fmt::format("  {} accuracy {:.1f} %", of, 100 * *accuracy);
   };
   add_accuracy("token", LossTerm::kTokens);
   add_accuracy("sample", LossTerm::kSamples);
   if (tensorboard_) tensorboard_->write(step, scalars);
-  print_line(fmt::format("{}  ({} tokens in {})", line, count_text(static_cast<double>(result.tokens())),
-                         duration_text(seconds)));
+  print_line(fmt::format("{}  ({} in {})", line, fmt::join(counted, ", "), duration_text(seconds)));
 }
 
 void Telemetry::save(const SaveReport& report) {

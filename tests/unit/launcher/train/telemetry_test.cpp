@@ -9,6 +9,7 @@
 #include "launcher/train/crc32c.h"
 #include "launcher/train/metrics_file.h"
 #include "launcher/train/step_report.h"
+#include "launcher/train/telemetry.h"
 #include "launcher/train/tensorboard.h"
 #include "tests/support/run_program.h"
 
@@ -96,6 +97,22 @@ TEST(MetricsFile, AFolderThatIsMissingIsAnErrorThatNamesTheFile) {
     EXPECT_STREQ(error.what(),
                  "/nowhere/metrics.jsonl: the file cannot be opened for writing: No such file or directory");
   }
+}
+
+TEST(Telemetry, AnEvaluationSaysWhatWasCounted) {
+  const TemporaryFolder folder;
+  RunConfig config;
+  config.training.output_dir = folder.path().string();
+  EvaluationResult result{.loss = 2.5};
+  result.losses[LossTerm::kSamples] = {2.0, 8, 6};
+  const auto line = [&] {
+    ::testing::internal::CaptureStdout();
+    Telemetry(config, 0).evaluation(7, result, 2);
+    return ::testing::internal::GetCapturedStdout();
+  };
+  EXPECT_NE(line().find("sample accuracy 75.0 %  (8 samples in 2 s)"), std::string::npos) << line();
+  result.losses[LossTerm::kTokens] = {6.0, 4, 1};
+  EXPECT_NE(line().find("(4 tokens, 8 samples in 2 s)"), std::string::npos) << line();
 }
 
 TEST(StepReport, AnEvaluationTellsTheAccuraciesOfWhatItCounted) {
