@@ -22,7 +22,7 @@ Verdict verify_in_fp64(const VerifyCase& layout);
 void require_agreement(const std::string& what, const std::vector<Verdict>& verdicts);
 
 /// fp64, the judge, then the case's own precision where that is another: there a layout may be as far from
-/// one rank as rounding makes that rank from fp64 (bounds_of).
+/// one rank as rounding makes that rank from fp64 (bounds_of), with a smooth activation.
 std::vector<Verdict> verify(const VerifyCase& layout);
 
 }  // namespace trireme::verify

@@ -3,7 +3,7 @@
 namespace trireme::verify {
 
 void make_measurable(VerifyCase& run) {
-  run.rank.model.init_method_std = 0.2;
+  run.rank.model.init_method_std = run.rank.model.normalization == Normalization::kNone ? 0.1 : 0.2;
   OptimizerConfig& optimizer = run.rank.optimizer;
   switch (optimizer.optimizer) {
     case OptimizerKind::kAdamW:
@@ -38,6 +38,13 @@ VerifyCase on_one_rank(const VerifyCase& layout) {
 VerifyCase in_precision(const VerifyCase& layout, Precision precision) {
   VerifyCase result = layout;
   result.rank.precision.dtype = precision;
+  return result;
+}
+
+VerifyCase with_smooth_activation(const VerifyCase& layout) {
+  VerifyCase result = layout;
+  if (result.rank.model.activation == FeedForwardActivation::kRelu)
+    result.rank.model.activation = FeedForwardActivation::kGelu;
   return result;
 }
 

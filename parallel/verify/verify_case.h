@@ -17,7 +17,8 @@ struct VerifyCase {
 };
 
 /// Sets what would hide a difference or blow rounding up, and is no choice of structure: weights large enough
-/// that every part of the model acts; the optimizer's epsilon near the size of gradients, so that an update
+/// that every part of the model acts (half as large without norms, where what a layer adds makes the next add
+/// more, and rounding grows with it); the optimizer's epsilon near the size of gradients, so that an update
 /// is a smooth function of the gradient (a small one makes whole steps of gradients that are rounding noise);
 /// a loss scale that does not overflow in the first steps.
 void make_measurable(VerifyCase& run);
@@ -28,5 +29,8 @@ void make_measurable(VerifyCase& run);
 VerifyCase on_one_rank(const VerifyCase& layout);
 /// The same run in another precision.
 VerifyCase in_precision(const VerifyCase& layout, Precision precision);
+/// The same run with gelu in place of ReLU, whose derivative jumps: below fp64 rounding decides on which side
+/// of 0 a unit is, and a gradient of few tokens moves by any share of itself.
+VerifyCase with_smooth_activation(const VerifyCase& layout);
 
 }  // namespace trireme::verify
