@@ -37,8 +37,8 @@ class Storage {
   int64_t size_;
 };
 
-/// Host memory, 64-byte aligned, cached by size class so that a training step allocates nothing from the
-/// system after the first. Thread-safe. Storages may outlive the Allocator handle (they share its pool).
+/// Host memory, 64-byte aligned, cached: steps of one shape ask the system for nothing after the first, and
+/// all that is held stays below 1.25 times the most in use. Thread-safe. Storages may outlive the Allocator.
 class Allocator {
  public:
   Allocator();

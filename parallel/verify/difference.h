@@ -42,7 +42,7 @@ struct Bounds {
   double grad_norm;
 };
 /// What any layout must keep over two steps, in fp64; and in another precision, where one rank is `rounding`
-/// away from fp64: infinite where that is so far that nothing can be told.
+/// away from fp64.
 Bounds fp64_bounds();
 Bounds bounds_of(Precision precision, const Difference& rounding);
 

@@ -52,6 +52,12 @@ class Shrinker {
     shrink_sizes();
     shrink_batch();
     make_measurable(shrunk_.run);
+    const Precision precision = full_.rank.precision.dtype;
+    if (full_model().activation == FeedForwardActivation::kRelu && precision != Precision::kFp64)
+      shrunk_.dropped.push_back(
+          fmt::format("relu in {}, where rounding decides on which side of 0 a unit is: gelu stands in its "
+                      "place; fp64 shows relu itself",
+                      name_of(precision)));
     list_changes();
     return std::move(shrunk_);
   }

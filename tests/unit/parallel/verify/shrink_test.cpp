@@ -100,6 +100,16 @@ TEST(Shrink, NeverTakesMoreThanSixteenRanksAndSaysWhatItDropped) {
   EXPECT_EQ(shrunk.dropped.size(), 1u);
 }
 
+TEST(Shrink, SaysThatReluIsShownInFp64Alone) {
+  VerifyCase full = with(2, 1, 1);
+  EXPECT_TRUE(verify::shrink(full).dropped.empty());
+  full.rank.model.activation = FeedForwardActivation::kRelu;
+  ASSERT_EQ(verify::shrink(full).dropped.size(), 1u);
+  EXPECT_NE(verify::shrink(full).dropped[0].find("relu in fp32"), std::string::npos);
+  full.rank.precision.dtype = Precision::kFp64;
+  EXPECT_TRUE(verify::shrink(full).dropped.empty());
+}
+
 TEST(Shrink, OfARecurrentModelIsOne) {
   VerifyCase full = with(1, 2, 2);
   full.rank.model = family_named("recurrent").defaults();
